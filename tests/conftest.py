@@ -1,0 +1,22 @@
+"""Options of the whole suite."""
+
+import pytest
+import torch
+
+# The contracts are tests that live in the package; their asserts deserve messages too.
+pytest.register_assert_rewrite("unnoise.testing")
+
+# Two workers on two cores: one thread each, or both crawl.
+torch.set_num_threads(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--run-slow", action="store_true", help="run the tests marked slow as well")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--run-slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
