@@ -1,0 +1,53 @@
+"""Everything registered on floors 0 to 3, and how the tests make one of each kind."""
+
+import importlib
+from typing import Any
+
+import pytest
+
+from unnoise.core.registry import build, names
+
+for floor in ("processes", "networks", "data", "denoisers", "objectives", "solvers", "likelihood"):
+    importlib.import_module(f"unnoise.{floor}")
+
+FAMILIES = [
+    "dataset",
+    "divergence",
+    "grid",
+    "head",
+    "network",
+    "objective",
+    "process",
+    "solver",
+    "times",
+    "variance",
+    "weight",
+]
+
+# What a family's constructors are given where they ask for it, and what single kinds need beside.
+FILL: dict[str, Any] = {"shape": (1, 8, 8), "classes": 10}
+NEEDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("network", "mlp"): {"width": 64, "depth": 2},
+    ("network", "unet"): {"width": 16},
+    ("dataset", "moons"): {"count": 500},
+    ("dataset", "eight-gaussians"): {"count": 500},
+    ("dataset", "swiss-roll"): {"count": 500},
+    ("dataset", "checkerboard"): {"count": 500},
+}
+
+
+def make(family: str, name: str) -> Any:
+    """One object of a kind; a new kind is made from its defaults, and fails loudly without."""
+    return build(family, {"kind": name, **NEEDED.get((family, name), {})}, fill=FILL)
+
+
+def every(*families: str) -> list[tuple[str, str]]:
+    """(family, kind) of everything registered."""
+    return [(family, name) for family in families or FAMILIES for name in names(family)]
+
+
+def breaks(contract: type, law: str, make: Any, **more: Any) -> None:
+    """The canary: a contract must fail, at this law, on something that is broken."""
+    broken = type("Broken", (contract,), {"make": staticmethod(make), **more})()
+    with pytest.raises(AssertionError):
+        getattr(broken, law)()

@@ -1,0 +1,37 @@
+"""The one helper that lines a time (or any per-sample number) up with a batch of data."""
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+
+
+def match(t: Tensor, x: Tensor) -> Tensor:
+    """View ``t`` so that it broadcasts against the rows of ``x``.
+
+    Arguments:
+        t: one number for all, shape (), or one for each sample, shape (B,).
+        x: a batch, shape (B, *event).
+
+    Returns:
+        ``t`` itself when its shape is (), else a view of shape (B, 1, ..., 1).
+
+    Raises:
+        InputError: ``t`` has another shape than () or (B,).
+    """
+    if t.ndim == 0:
+        return t
+    if t.ndim != 1 or t.shape[0] != x.shape[0]:
+        raise InputError(
+            f"times have shape {tuple(t.shape)}; accepted are () or ({x.shape[0]},), "
+            "one for each sample."
+        )
+    return t.reshape(-1, *[1] * (x.ndim - 1))
+
+
+def double(t: Tensor | float) -> Tensor:
+    """Times and schedules are computed in float64, whatever the data's type."""
+    if isinstance(t, Tensor):
+        # MPS has no float64; its times are scalars or one per sample, so they may go home.
+        return t.cpu().double() if t.device.type == "mps" else t.double()
+    return torch.tensor(t, dtype=torch.float64, device="cpu")

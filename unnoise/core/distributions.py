@@ -1,0 +1,111 @@
+"""The two laws everything is made of. A belief about clean data is one of these."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.core.noise import Noise
+
+
+class Distribution(ABC):
+    """A law over a batch of independent samples, shape (B, *event)."""
+
+    mean: Tensor
+    """Expected value, shape (B, *event)."""
+
+    @abstractmethod
+    def sample(self, noise: Noise) -> Tensor:
+        """One draw for each row, shape (B, *event); ``noise`` has one stream for each row."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density or log-probability of each row of ``x`` in nats, shape (B,)."""
+
+    @abstractmethod
+    def kl(self, other: Any) -> Tensor:
+        """KL(self || other) of each row in nats, shape (B,); ``other`` is of the same kind."""
+
+
+@dataclass(frozen=True)
+class Normal(Distribution):
+    """Independent normals, N(mean, var).
+
+    Arguments:
+        mean: shape (B, *event).
+        var: variance, broadcastable against ``mean``; 0 is a point.
+    """
+
+    mean: Tensor
+    var: Tensor | float = 0.0
+
+    @property
+    def variance(self) -> Tensor:
+        """``var`` spelled out, shape (B, *event)."""
+        return torch.as_tensor(self.var).to(self.mean).expand_as(self.mean)
+
+    def reverse_var(self, lower: Tensor | float, coef: Tensor | float) -> Tensor | float:
+        """Variance of one step back: ``lower + coef^2 Var[x_0 | x_t]``.
+
+        Arguments:
+            lower: variance of the bridge when x_0 is known.
+            coef: derivative of the bridge's mean in x_0.
+        """
+        return lower + coef**2 * self.var
+
+    def sample(self, noise: Noise) -> Tensor:
+        if not isinstance(self.var, Tensor):
+            # A point needs no draw; skipping it is not a special case of the law, only of its cost.
+            scale = math.sqrt(self.var)
+            return self.mean + scale * noise.normal(self.mean) if scale else self.mean
+        return self.mean + self.var.sqrt() * noise.normal(self.mean)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        var = self.variance
+        terms = (x - self.mean) ** 2 / var + torch.log(2 * math.pi * var)
+        return -0.5 * terms.flatten(1).sum(1)
+
+    def kl(self, other: "Normal") -> Tensor:
+        var, base = self.variance, other.variance
+        terms = (var + (self.mean - other.mean) ** 2) / base - 1 + torch.log(base / var)
+        return 0.5 * terms.flatten(1).sum(1)
+
+
+@dataclass(frozen=True)
+class Categorical(Distribution):
+    """Independent choices among K classes.
+
+    Arguments:
+        logits: unnormalised log-probabilities, shape (B, *event, K).
+    """
+
+    logits: Tensor
+
+    @property
+    def log_probs(self) -> Tensor:
+        """Normalised log-probabilities, shape (B, *event, K)."""
+        return torch.log_softmax(self.logits, -1)
+
+    @property
+    def mean(self) -> Tensor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Expected class number, shape (B, *event)."""
+        classes = torch.arange(self.logits.shape[-1]).to(self.logits)
+        return (self.log_probs.exp() * classes).sum(-1)
+
+    def sample(self, noise: Noise) -> Tensor:
+        """Class numbers, shape (B, *event), int64."""
+        # Inverse of the cumulative law: one uniform for each choice, whatever K is.
+        cumulative = self.log_probs.exp().cumsum(-1)[..., :-1].contiguous()
+        u = noise.uniform(cumulative[..., 0] if cumulative.shape[-1] else self.logits[..., 0])
+        return (u.unsqueeze(-1) >= cumulative).sum(-1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        chosen = self.log_probs.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
+        return chosen.flatten(1).sum(1)
+
+    def kl(self, other: "Categorical") -> Tensor:
+        p, q = self.log_probs, other.log_probs
+        return torch.where(p.exp() > 0, p.exp() * (p - q), 0.0).flatten(1).sum(1)

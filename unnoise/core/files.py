@@ -1,0 +1,141 @@
+"""Writing so that a crash loses nothing, and the one container every file of ours is.
+
+A container is a safetensors file (no pickle anywhere) whose header carries one JSON document and
+a sha256 over that document and every tensor; what was damaged is refused, never guessed at.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import struct
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import DamagedFileError, InputError, StorageError
+
+_MOST_HEADER = 64 << 20
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace a file by new content, or leave it as it was: temp file, fsync, rename, fsync.
+
+    Raises:
+        StorageError: names the path and the system's reason.
+    """
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in a folder survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _canonical(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _seal(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256(_canonical(document).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous().cpu()
+        digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def pack(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
+    """A container's bytes; the same content always gives the same bytes."""
+    from safetensors.torch import save
+
+    held = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    sealed = {**document, "sha256": _seal(document, held)}
+    # One key only: safetensors writes several in no fixed order.
+    return save(held, metadata={"unnoise": _canonical(sealed)})
+
+
+def unpack(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The document and the tensors of a container.
+
+    Raises:
+        InputError: there is no such file, or it is something else.
+        DamagedFileError: its content is not what was written.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
+    document = _document(path, content)
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        tensors = load(content)
+        given = document.pop("sha256", None)
+        sealed = _seal(document, tensors)
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+        raise DamagedFileError(f"{path} is damaged: {error}.") from error
+    if given != sealed:
+        raise DamagedFileError(
+            f"{path} is damaged: its content does not match its checksum. Use another copy, or an "
+            "older checkpoint."
+        )
+    return document, tensors
+
+
+def _document(path: Path, content: bytes) -> dict[str, Any]:
+    """Our JSON document out of a safetensors header, read strictly."""
+    if len(content) < 8:
+        raise DamagedFileError(f"{path} is damaged: it has {len(content)} bytes.")
+    (size,) = struct.unpack("<Q", content[:8])
+    if size > min(len(content) - 8, _MOST_HEADER):
+        # Only now: a header of 640 bytes begins as a pickle does.
+        if content[:1] == b"\x80" or content[:4] == b"PK\x03\x04":
+            raise InputError(
+                f"{path} looks like a pickle file; opening it can run code. unnoise reads "
+                "safetensors files only."
+            )
+        raise DamagedFileError(f"{path} is damaged, or no safetensors file: its header is cut off.")
+    try:
+        header = _strict_json(content[8 : 8 + size].decode())
+        document = _strict_json(header["__metadata__"]["unnoise"])
+    except KeyError as error:
+        raise InputError(f"{path} is a safetensors file, but not one of unnoise's.") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DamagedFileError(
+            f"{path} is damaged: its header cannot be read ({error})."
+        ) from error
+    return document
+
+
+def _strict_json(text: str) -> dict[str, Any]:
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise ValueError("a key stands twice")
+        return found
+
+    value = json.loads(text, object_pairs_hook=unique)
+    if not isinstance(value, dict):
+        raise ValueError("it is no table")
+    return typing.cast(dict[str, Any], value)
