@@ -1,0 +1,19 @@
+"""Floor 1: where x and its condition come from."""
+
+from unnoise.data.base import Batch, DataInfo, Dataset, TensorDataset, info_fields, info_from
+from unnoise.data.digits import digits
+from unnoise.data.toy import checkerboard, eight_gaussians, moons, swiss_roll
+
+__all__ = [
+    "Batch",
+    "DataInfo",
+    "Dataset",
+    "TensorDataset",
+    "checkerboard",
+    "digits",
+    "eight_gaussians",
+    "info_fields",
+    "info_from",
+    "moons",
+    "swiss_roll",
+]

@@ -1,0 +1,118 @@
+"""A small U-Net for images and signals."""
+
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from unnoise.core.condition import Condition
+from unnoise.core.errors import InputError
+from unnoise.core.noise import seeded
+from unnoise.core.ranges import Count, Fraction
+from unnoise.core.registry import register
+from unnoise.networks.base import Network
+from unnoise.networks.blocks import Attention, ResidualBlock, convolution, norm
+from unnoise.networks.embeddings import Context, zero
+
+
+@register("network", "unet")
+@final
+class UNet(Network):
+    """Residual blocks down and up with skip connections, attention at the lowest resolution.
+
+    Arguments:
+        shape: event shape (C, L) or (C, H, W); every length divisible by 2^(levels - 1).
+        width: channels at full resolution.
+        multipliers: channels of each level in units of ``width``; each level halves the length.
+        blocks: residual blocks of a level, on each way.
+        classes: number of labels, None for no labels.
+        dropout: share of channels' entries silenced in training.
+        seed: of the initial weights.
+
+    Raises:
+        InputError: the shape does not fit.
+
+    References:
+        Ho et al., Denoising diffusion probabilistic models, NeurIPS 2020, appendix B; scale and
+        shift as in Dhariwal and Nichol, 2021, section 3.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[Count, ...],
+        width: Count = 32,
+        multipliers: tuple[Count, ...] = (1, 2),
+        blocks: Count = 1,
+        classes: Count | None = None,
+        dropout: Fraction = 0.0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.classes = classes
+        self.reads: Any = frozenset() if classes is None else frozenset({"label"})
+        factor = 2 ** (len(multipliers) - 1)
+        if len(self.shape) not in (2, 3) or any(n % factor for n in self.shape[1:]):
+            raise InputError(
+                f"a U-Net of {len(multipliers)} levels takes events (C, L) or (C, H, W) whose "
+                f"lengths divide by {factor}; given {self.shape}. Use fewer multipliers, or an MLP."
+            )
+        axes, channels = len(self.shape) - 1, self.shape[0]
+        context = 4 * width
+        sizes = [width * m for m in multipliers]
+
+        def block(into: int, out: int) -> ResidualBlock:
+            return ResidualBlock(axes, into, out, context, dropout)
+
+        with seeded(seed, "weights"):
+            self.context = Context(context, classes)
+            self.into = convolution(axes, channels, width)
+            self.down, self.up = nn.ModuleList(), nn.ModuleList()
+            self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
+            skips, now = [width], width
+            for level, size in enumerate(sizes):
+                if level:
+                    self.shrink.append(convolution(axes, now, now, stride=2))
+                    skips.append(now)
+                stage = nn.ModuleList()
+                for _ in range(blocks):
+                    stage.append(block(now, size))
+                    now = size
+                    skips.append(now)
+                self.down.append(stage)
+            self.middle = nn.ModuleList([block(now, now), Attention(now), block(now, now)])
+            for level, size in reversed(list(enumerate(sizes))):
+                stage = nn.ModuleList()
+                for _ in range(blocks + 1):
+                    stage.append(block(now + skips.pop(), size))
+                    now = size
+                self.up.append(stage)
+                if level:
+                    self.grow.append(convolution(axes, now, now))
+            self.norm = norm(now)
+            self.out = zero(convolution(axes, now, channels))
+
+    def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
+        context = self.context(clock, cond)
+        h = self.into(x)
+        skips = [h]
+        for level, stage in enumerate(self.down):
+            if level:
+                h = self.shrink[level - 1](h)
+                skips.append(h)
+            for block in _layers(stage):
+                h = block(h, context)
+                skips.append(h)
+        first, attention, last = self.middle
+        h = last(attention(first(h, context)), context)
+        for level, stage in enumerate(self.up):
+            if level:
+                h = self.grow[level - 1](functional.interpolate(h, scale_factor=2.0))
+            for block in _layers(stage):
+                h = block(torch.cat([h, skips.pop()], 1), context)
+        return self.out(functional.silu(self.norm(h)))
+
+
+def _layers(stage: nn.Module) -> list[nn.Module]:
+    return list(stage.children())

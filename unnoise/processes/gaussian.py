@@ -1,0 +1,263 @@
+"""Gaussian processes: give ``alpha(t)`` and ``sigma(t)``, everything else is derived here, once.
+
+All of them are one circle. With the angle phi = atan2(sigma, alpha),
+``x / sqrt(alpha^2 + sigma^2) = cos(phi) x_0 + sin(phi) eps``; a process is only the pace at which
+the circle is walked. Schedules are computed in float64 and cast once.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import final
+
+import torch
+from torch import Tensor
+
+from unnoise.core.broadcast import double, match
+from unnoise.core.distributions import Normal
+from unnoise.core.errors import InputError
+from unnoise.processes.base import SDE, Process
+
+
+def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    """Derivative of an elementwise function, also where the caller has switched gradients off."""
+    # Reverse mode: torch's forward mode imports a compiler (0.7 s) and warns of its deprecation.
+    with torch.inference_mode(False), torch.enable_grad():
+        at = t.detach().clone().requires_grad_()
+        value = function(at)
+        if not value.requires_grad:  # a constant, such as alpha = 1
+            return torch.zeros_like(t)
+        return torch.autograd.grad(value.sum(), at)[0]
+
+
+class GaussianProcess(Process, SDE):
+    """x_t = alpha(t) x_0 + sigma(t) eps with eps ~ N(0, I).
+
+    A subclass gives ``alpha`` and ``sigma`` on (0, 1]; at t = 0 they are 1 and 0 by definition.
+
+    Attributes:
+        t_min: the smallest noisy time; grids step from it to 0, likelihoods are of p at t_min.
+        t_max: the largest time with alpha > 0; solvers that divide by alpha start there.
+    """
+
+    t_min: float = 1e-3
+    t_max: float = 1.0
+
+    @abstractmethod
+    def alpha(self, t: Tensor) -> Tensor:
+        """Scale of the data at ``t``, float64, any shape; 1 at t = 0, never negative."""
+
+    @abstractmethod
+    def sigma(self, t: Tensor) -> Tensor:
+        """Standard deviation of the noise at ``t``, float64, any shape; positive for t > 0."""
+
+    # -- schedules ------------------------------------------------------------------------------
+
+    @final
+    def scales(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(alpha, sigma) at ``t``, shape () or (B,).
+
+        Arguments:
+            t: times in [0, 1].
+            x: a batch (B, *event) to broadcast against, and whose type to take.
+
+        Returns:
+            float64 of the shape of ``t``; with ``x``, of its type and ready to multiply it.
+        """
+        t = double(t)
+        clean = t == 0
+        alpha = torch.where(clean, torch.ones_like(t), self.alpha(t))
+        sigma = torch.where(clean, torch.zeros_like(t), self.sigma(t))
+        if x is None:
+            return alpha, sigma
+        return match(alpha, x).to(x), match(sigma, x).to(x)
+
+    @final
+    def rates(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """(d alpha / dt, d sigma / dt) at ``t``, by automatic differentiation, float64."""
+        t = double(t)
+        return _slope(self.alpha, t), _slope(self.sigma, t)
+
+    @final
+    def angle(self, t: Tensor | float) -> Tensor:
+        """phi = atan2(sigma, alpha): 0 for data, pi/2 for noise alone."""
+        alpha, sigma = self.scales(t)
+        return torch.atan2(sigma, alpha)
+
+    @final
+    def log_snr(self, t: Tensor | float) -> Tensor:
+        """log(alpha^2 / sigma^2) = -2 log tan(phi); infinite where sigma or alpha is 0."""
+        alpha, sigma = self.scales(t)
+        return 2 * (alpha.log() - sigma.log())
+
+    @final
+    def time(self, angle: Tensor | float) -> Tensor:
+        """The time at which the angle is reached: the inverse of ``angle`` on [t_min, 1].
+
+        Arguments:
+            angle: phi in [0, pi/2], any shape; values outside the process's own are clamped.
+        """
+        angle = double(angle)
+        knots, angles = self._knots()
+        # A cell of the table by look-up, then the secant method within it.
+        cell = torch.searchsorted(angles, angle.contiguous()).clamp(1, len(knots) - 1)
+        old, t_off = knots[cell - 1], angles[cell - 1] - angle
+        new, off = knots[cell], angles[cell] - angle
+        for _ in range(4):
+            step = torch.where(off == 0, 0.0, off * (new - old) / (off - t_off))
+            old, t_off = new, off
+            new = (new - step.nan_to_num()).clamp(self.t_min, 1.0)
+            off = self._angle(new) - angle
+        inside = (angle > angles[0]) & (angle < angles[-1])
+        if not torch.where(inside, off.abs() < 1e-13, True).all():
+            return self._bisect(angle)
+        return torch.where(inside, new, knots[cell - (angle <= angles[0]).long()])
+
+    def _angle(self, t: Tensor) -> Tensor:
+        """``angle`` for times above 0."""
+        return torch.atan2(self.sigma(t), self.alpha(t))
+
+    def _knots(self) -> tuple[Tensor, Tensor]:
+        """A table of (t, angle), denser near the data, made once."""
+        if "_table" not in self.__dict__:
+            v = torch.linspace(0, 1, 2049, dtype=torch.float64, device="cpu")
+            knots = self.t_min + (1 - self.t_min) * v**2
+            knots[-1] = 1.0
+            object.__setattr__(self, "_table", (knots, self._angle(knots)))
+        return self.__dict__["_table"]
+
+    def _bisect(self, angle: Tensor) -> Tensor:
+        """``time`` for schedules that the table does not fit: needs only that the SNR falls."""
+        low, high = torch.full_like(angle, self.t_min), torch.ones_like(angle)
+        for _ in range(60):
+            middle = (low + high) / 2
+            early = self._angle(middle) < angle
+            low, high = torch.where(early, middle, low), torch.where(early, high, middle)
+        return (low + high) / 2
+
+    @final
+    def check(self) -> None:
+        """Refuse a schedule that is no schedule, with a sentence.
+
+        Raises:
+            InputError: alpha or sigma has the wrong shape or sign, is not a number, or the
+                signal-to-noise ratio does not fall with time.
+        """
+        t = torch.linspace(self.t_min, 1.0, 65, dtype=torch.float64, device="cpu")
+        for name, value in (("alpha", self.alpha(t)), ("sigma", self.sigma(t))):
+            if value.shape != t.shape:
+                raise InputError(
+                    f"{type(self).__name__}.{name} turned times of shape {tuple(t.shape)} into "
+                    f"{tuple(value.shape)}; it must keep the shape (write it with torch functions)."
+                )
+            bad = ~torch.isfinite(value) | (value < 0)
+            if bad.any():
+                where = float(t[bad][0])
+                raise InputError(
+                    f"{type(self).__name__}.{name}({where:.4g}) = {float(value[bad][0]):.4g}; it "
+                    "must be finite and not negative."
+                )
+        angles = self.angle(t)
+        if not (angles.diff() > 0).all():
+            where = float(t[1:][angles.diff() <= 0][0])
+            raise InputError(
+                f"the signal-to-noise ratio of {type(self).__name__} does not fall at t = "
+                f"{where:.4g}; sigma/alpha must grow from t = 0 (data) to t = 1 (noise)."
+            )
+
+    # -- the process of the 2015 and 2020 papers: laws in closed form ---------------------------
+
+    @final
+    def prior(self, shape: Sequence[int]) -> Normal:
+        _, sigma = self.scales(1.0)
+        return Normal(torch.zeros(*shape), float(sigma) ** 2)
+
+    @final
+    def forward(self, x0: Tensor, t: Tensor | float) -> Normal:
+        alpha, sigma = self.scales(t, x0)
+        return Normal(alpha * x0, sigma**2)
+
+    @final
+    def transition(self, s: Tensor | float, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """q(x_t | x_s) = N(a x_s, v) for s < t.
+
+        Returns:
+            (a, v) with a = alpha_t / alpha_s and v = sigma_t^2 - a^2 sigma_s^2, float64.
+        """
+        alpha_s, _ = self.scales(s)
+        alpha_t, sigma_t = self.scales(t)
+        # v = sigma_t^2 (1 - SNR_t / SNR_s): no difference of squares.
+        return alpha_t / alpha_s, -torch.expm1(self.log_snr(t) - self.log_snr(s)) * sigma_t**2
+
+    @final
+    def bridge_scales(
+        self, t: Tensor | float, s: Tensor | float, eta: Tensor | float = 1.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The bridge as numbers: q(x_s | x_t, x_0) = N(A x_t + B x_0, lower).
+
+        ``lower = eta^2 sigma_s^2 v / sigma_t^2``, ``A = sqrt(sigma_s^2 - lower) / sigma_t`` and
+        ``B = alpha_s - A alpha_t``; eta = 1 is the chain's own posterior (Ho et al. 2020, eq. 6-7),
+        eta = 0 is DDIM (Song et al. 2021, eq. 7, 12).
+
+        Returns:
+            (A, B, lower), float64.
+        """
+        alpha_s, sigma_s = self.scales(s)
+        alpha_t, sigma_t = self.scales(t)
+        _, v = self.transition(s, t)
+        lower = eta**2 * sigma_s**2 * v / sigma_t**2
+        keep = (sigma_s**2 - lower).clamp(min=0).sqrt() / sigma_t
+        return keep, alpha_s - keep * alpha_t, lower
+
+    @final
+    def bridge(
+        self, belief: Normal, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
+    ) -> Normal:
+        keep, coef, lower = (match(n, x).to(x) for n in self.bridge_scales(t, s, eta))
+        return Normal(keep * x + coef * belief.mean, belief.reverse_var(lower, coef))
+
+    # -- the same as an SDE (Song et al. 2021, eq. 5) -------------------------------------------
+
+    @final
+    def linear_drift(self, t: Tensor | float) -> Tensor:
+        """f(t) of the drift f(t) x: alpha' / alpha, float64."""
+        return self.rates(t)[0] / self.scales(t)[0]
+
+    @final
+    def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
+        return match(self.linear_drift(t), x).to(x) * x
+
+    @final
+    def diffusion(self, t: Tensor | float) -> Tensor:
+        (_, sigma), (_, sigma_rate) = self.scales(t), self.rates(t)
+        squared = 2 * sigma * sigma_rate - 2 * self.linear_drift(t) * sigma**2
+        return squared.clamp(min=0).sqrt()
+
+    # -- the only conversions in the house ------------------------------------------------------
+
+    @final
+    def score(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """grad log p_t(x) = (alpha mean - x) / sigma^2, from the mean of the belief about x_0."""
+        alpha, sigma = self.scales(t, x)
+        return (alpha * mean - x) / sigma**2
+
+    @final
+    def noise(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """Expected noise eps = (x - alpha mean) / sigma."""
+        alpha, sigma = self.scales(t, x)
+        return (x - alpha * mean) / sigma
+
+    @final
+    def velocity(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """dx/dt of the probability-flow ODE: alpha' mean + sigma' eps."""
+        alpha_rate, sigma_rate = (match(rate, x).to(x) for rate in self.rates(t))
+        return alpha_rate * mean + sigma_rate * self.noise(mean, x, t)
+
+    @final
+    def turning(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+        """d(x / rho) / d(phi) of the same ODE on the unit circle: cos(phi) eps - sin(phi) mean.
+
+        Here rho = sqrt(alpha^2 + sigma^2). Finite at every t > 0 on every process.
+        """
+        alpha, sigma = self.scales(t, x)
+        rho = (alpha**2 + sigma**2).sqrt()
+        return (alpha * x / rho - rho * mean) / sigma
