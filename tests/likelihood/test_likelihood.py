@@ -1,0 +1,195 @@
+"""Likelihoods against analytic mixtures."""
+
+import math
+
+import pytest
+import torch
+
+from tests.kinds import make
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Normal
+from unnoise.core.errors import InputError
+from unnoise.core.noise import Noise
+from unnoise.core.registry import names
+from unnoise.denoisers import GaussianDenoiser, Guided, Mixture
+from unnoise.likelihood import ExactTrace, Hutchinson, log_prob
+from unnoise.likelihood.flow_ode import runge_kutta
+from unnoise.processes import EDM, VP, GaussianProcess, SubVP
+from unnoise.testing import Counted
+from unnoise.testing.compare import draw, worst
+
+PROCESSES = names("process")
+
+
+def clouds(process: GaussianProcess, size: int) -> Mixture:
+    """Three clouds as wide as real data's finest detail, a few widths apart."""
+    means = 0.6 * draw(3, size, name="means")
+    var = torch.tensor([0.01, 0.05, 0.1])
+    return Mixture(process, means, var, torch.tensor([1.0, 2.0, 1.0]), torch.tensor([0, 1, 1]))
+
+
+def known(truth: Mixture) -> Normal:
+    mean, cov = truth.moments()
+    return Normal(mean, float(cov.diagonal().mean()))
+
+
+def gaps(truth: GaussianDenoiser, exact: Mixture, size: int, **how) -> torch.Tensor:
+    """Bits a dimension between log_prob and the truth at t_min, for data with its noise in it."""
+    process = exact.process
+    x0, _ = exact.draw(Noise(0, range(32)))
+    x = process.forward(x0, process.t_min).sample(Noise(1, range(32)))
+    how = {"divergence": "exact", "data": known(exact), **how}
+    got = log_prob(truth, x, **how).log_prob
+    return (got - exact.log_prob(x, process.t_min, how.get("cond"))) / (size * math.log(2))
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+@pytest.mark.parametrize("name", PROCESSES)
+def test_log_prob_is_the_mixtures(name: str, size: int):
+    """At default settings, D7: mean <= 1e-3 bits/dim, single ones <= 5e-3."""
+    truth = clouds(make("process", name), size)
+    error = gaps(truth, truth, size)
+    assert abs(float(error.mean())) <= 1e-3 and float(error.abs().max()) <= 5e-3
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_error_is_of_fourth_order(name: str):
+    """Doubling the steps divides the gap to the converged value by about 16."""
+    truth = clouds(make("process", name), 1)
+    x, _ = truth.draw(Noise(0, range(8)))
+    values = [log_prob(truth, x, divergence="exact", steps=n).log_prob for n in (32, 64, 160)]
+    coarse, fine = ((v - values[2]).norm() for v in values[:2])
+    assert math.log2(float(coarse / fine)) > 3.5
+
+
+def test_likelihood_of_a_condition():
+    truth = clouds(VP(), 2)
+    cond = Condition(label=torch.ones(32, dtype=torch.int64))
+    part = Mixture(VP(), truth.means[1:], torch.tensor([0.05, 0.1]), torch.tensor([2.0, 1.0]))
+    assert float(gaps(truth, truth, 2, cond=cond, data=known(part)).mean().abs()) <= 1e-3
+
+
+def test_likelihood_of_a_guided_denoiser():
+    """The trace must see the guidance too: by Bayes it is the conditional density."""
+    truth = clouds(VP(), 2)
+    ones = Condition(label=torch.ones(32, dtype=torch.int64))
+    guided = Guided(truth, lambda x, t: truth.log_prob(x, t, ones) - truth.log_prob(x, t))
+    part = Mixture(VP(), truth.means[1:], torch.tensor([0.05, 0.1]), torch.tensor([2.0, 1.0]))
+    assert float(gaps(guided, part, 2, data=known(part)).mean().abs()) <= 1e-3
+
+
+def test_float32_data():
+    truth = clouds(VP(), 2)
+    x = truth.draw(Noise(0, range(8)))[0]
+    exact = log_prob(truth, x, divergence="exact").log_prob
+    rough = log_prob(truth, x.float(), divergence="exact").log_prob
+    assert rough.dtype == torch.float64 and worst(rough, exact, scale=1.0) < 2e-3
+
+
+def test_encoding_is_the_flow():
+    """On Gaussian data the latent is alpha m + S_1 / S_0 (x - m) in closed form."""
+    process = SubVP()
+    truth = Mixture(process, torch.tensor([[0.3, -0.2]]).double(), 0.09)
+    x, _ = truth.draw(Noise(0, range(4)))
+    (a0, s0), (a1, s1) = (process.scales(t) for t in (process.t_min, 1.0))
+    stretch = ((a1**2 * 0.09 + s1**2) / (a0**2 * 0.09 + s0**2)).sqrt()
+    wanted = a1 * truth.means + stretch * (x - a0 * truth.means)
+    assert worst(log_prob(truth, x).latent, wanted, scale=1.0) < 1e-4
+
+
+# --------------------------------------------------------------------------------- Hutchinson
+
+
+def test_hutchinson_is_unbiased():
+    """4,000 probes of one datum, the mean within 5 s.e. (p = 6e-7) of the exact trace's."""
+    truth = Mixture(VP(), draw(2, 3, name="means"), leaning())
+    x, _ = truth.draw(Noise(0, range(1)))
+    exact = log_prob(truth, x, steps=6, divergence="exact").log_prob
+    each = log_prob(truth, x.expand(4000, 3), steps=6, divergence=Hutchinson()).log_prob
+    error = float(each.std()) / 4000**0.5
+    assert error > 0 and abs(float(each.mean() - exact)) < 5 * error
+
+
+def leaning() -> torch.Tensor:
+    """Covariances whose axes are none of the data's."""
+    cov = 0.2 * torch.eye(3).double().repeat(2, 1, 1)
+    cov[:, 0, 1] = cov[:, 1, 0] = 0.15
+    cov[1, 1, 2] = cov[1, 2, 1] = -0.1
+    return cov
+
+
+def test_standard_error_covers():
+    """200 rows of 8 probes: |error| / s.e. is Student's t of 7 d.o.f., inside 2.36 for 95 %.
+
+    Fewer than 174 rows of 200 inside: p = 1e-5.
+    """
+    truth = Mixture(VP(), draw(2, 3, name="means"), leaning())
+    x, _ = truth.draw(Noise(0, range(200)))
+    exact = log_prob(truth, x, steps=6, divergence="exact").log_prob
+    rough = log_prob(truth, x, steps=6, divergence=Hutchinson(probes=8), noise=Noise(7, range(200)))
+    inside = (rough.log_prob - exact).abs() < 2.36 * rough.standard_error
+    assert int(inside.sum()) >= 174
+
+
+def test_signs_are_exact_on_diagonal_jacobians():
+    truth = Mixture(VP(), torch.tensor([[0.3, -0.2, 0.5]]), torch.tensor([[0.1, 0.2, 0.3]]))
+    x, _ = truth.draw(Noise(0, range(4)))
+    exact = log_prob(truth, x, divergence=ExactTrace())
+    rough = log_prob(truth, x, divergence=Hutchinson(probes=3))
+    assert worst(rough.log_prob, exact.log_prob, scale=1.0) < 1e-10
+    assert float(rough.standard_error.max()) < 1e-10 and float(exact.standard_error.max()) == 0
+
+
+def test_probes_are_an_argument():
+    truth = Mixture(VP(), draw(2, 3, name="means"), leaning())
+    x, _ = truth.draw(Noise(0, range(6)))
+    whole = log_prob(truth, x, steps=4, noise=Noise(3, range(6)))
+    part = log_prob(truth, x[2:4], steps=4, noise=Noise(3, range(2, 4)))
+    assert worst(whole.log_prob[2:4], part.log_prob, scale=1.0) < 1e-10
+    other = log_prob(truth, x, steps=4, noise=Noise(4, range(6)))
+    assert not torch.equal(whole.log_prob, other.log_prob)
+    assert whole.standard_error.isnan().all()  # nobody knows the spread of one probe
+
+
+# -------------------------------------------------------------------------------- small print
+
+
+def test_calls_are_counted():
+    counted = Counted(clouds(EDM(), 1))
+    assert log_prob(counted, torch.zeros(2, 1), steps=5).calls == counted.calls == 20
+
+
+def test_refuses():
+    counted = Counted(clouds(EDM(), 1))
+    for x, how in (
+        (torch.tensor([[math.nan]]), {}),
+        (torch.zeros(1, 1), {"steps": 0}),
+        (torch.zeros(1, 1), {"divergence": "exakt"}),
+    ):
+        with pytest.raises(InputError):
+            log_prob(counted, x, **how)
+    assert counted.calls == 0
+
+
+def test_runge_kutta_integrates_cubics():
+    def slope(i: int, y: torch.Tensor):
+        t = torch.tensor(i / 2)
+        return 4 * t**3 + 0 * y, 3 * t**2 + 0 * y
+
+    y, gain = runge_kutta(slope, torch.zeros(1), torch.zeros(1), [0.0, 0.5, 1.0, 1.5, 2.0])
+    assert y.item() == pytest.approx(16) and gain.item() == pytest.approx(8)
+
+
+def test_canary_likelihood():
+    """A denoiser whose mean is 1 % off is found out at the tolerance used above."""
+
+    class Off(GaussianDenoiser):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner, self.process = inner, inner.process
+
+        def forward(self, x, t, cond=None):
+            return Normal(0.99 * self.inner(x, t, cond).mean)
+
+    truth = clouds(VP(), 2)
+    assert float(gaps(Off(truth), truth, 2).mean().abs()) > 1e-3

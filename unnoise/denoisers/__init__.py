@@ -1,0 +1,23 @@
+"""Floor 2: what is believed about the clean data."""
+
+from unnoise.denoisers.base import Denoiser, GaussianDenoiser, ScoreModel
+from unnoise.denoisers.exact import Empirical, Mixture
+from unnoise.denoisers.guided import ClassifierFree, Guided
+from unnoise.denoisers.heads import Flow, Head
+from unnoise.denoisers.network import NetworkDenoiser
+from unnoise.denoisers.variance import Point, Variance
+
+__all__ = [
+    "ClassifierFree",
+    "Denoiser",
+    "Empirical",
+    "Flow",
+    "GaussianDenoiser",
+    "Guided",
+    "Head",
+    "Mixture",
+    "NetworkDenoiser",
+    "Point",
+    "ScoreModel",
+    "Variance",
+]

@@ -1,0 +1,65 @@
+"""What a denoiser is: it says what it believes the clean data was."""
+
+from abc import ABC, abstractmethod
+from typing import final
+
+from torch import Tensor, nn
+
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Distribution, Normal
+from unnoise.processes import SDE, GaussianProcess, Process
+
+
+class ScoreModel(nn.Module, ABC):
+    """Knows grad log p_t(x) of an SDE's marginals, and nothing more."""
+
+    process: SDE
+
+    @abstractmethod
+    def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+        """grad log p_t(x), shape (B, *event).
+
+        Arguments:
+            x: states at time t, shape (B, *event).
+            t: times in (0, 1], shape () or (B,), float64.
+            cond: conditions, one row for each sample.
+        """
+
+
+class Denoiser(nn.Module, ABC):
+    """Knows p(x_0 | x_t), exactly or approximately, at every time of its process."""
+
+    process: Process
+
+    @abstractmethod
+    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Distribution:
+        """The belief about the clean data, a Distribution of shape (B, *event).
+
+        Arguments:
+            x: states at time t, shape (B, *event).
+            t: times in [0, 1], shape () or (B,), float64; 0 is the data, 1 the prior.
+            cond: conditions, one row for each sample.
+        """
+
+
+class GaussianDenoiser(Denoiser, ScoreModel):
+    """A denoiser of a Gaussian process; score, noise and velocity follow from its mean."""
+
+    process: GaussianProcess  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    @abstractmethod
+    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal: ...
+
+    @final
+    def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+        return self.process.score(self(x, t, cond).mean, x, t)
+
+    @final
+    def noise(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+        """Expected noise eps in x, shape (B, *event)."""
+        return self.process.noise(self(x, t, cond).mean, x, t)
+
+    @final
+    def velocity(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+        """dx/dt of the probability-flow ODE, shape (B, *event)."""
+        return self.process.velocity(self(x, t, cond).mean, x, t)

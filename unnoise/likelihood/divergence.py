@@ -1,0 +1,89 @@
+"""The trace of a denoiser's Jacobian: what the probability-flow ODE needs beside its slope."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor
+
+from unnoise.core.noise import Noise
+from unnoise.core.ranges import Count
+from unnoise.core.registry import register
+
+
+class Divergence(ABC):
+    """Estimates tr(d mean / d x) for each sample, with directions held fixed through a solve."""
+
+    family: ClassVar[str] = "divergence"
+
+    @abstractmethod
+    def directions(self, x: Tensor, noise: Noise) -> Tensor:
+        """Directions to differentiate along, shape (P, B, *event)."""
+
+    @abstractmethod
+    def traces(self, products: Tensor) -> Tensor:
+        """Independent estimates of the trace, shape (R, B), from v . Jv of directions (P, B)."""
+
+    @abstractmethod
+    def standard_error(self, estimates: Tensor) -> Tensor:
+        """Of the mean of independent estimates (R, B), shape (B,)."""
+
+    @final
+    def __call__(self, mean: Tensor, x: Tensor, directions: Tensor) -> Tensor:
+        """Estimates of tr(d mean / d x), shape (R, B); ``mean`` was computed from ``x`` with grad.
+
+        One forward is shared by all directions (reverse mode).
+        """
+        products: list[Tensor] = []
+        for i, v in enumerate(directions):
+            (back,) = torch.autograd.grad(mean, x, v, retain_graph=i + 1 < len(directions))
+            products.append((back * v).flatten(1).sum(1))
+        return self.traces(torch.stack(products))
+
+
+@register("divergence", "hutchinson")
+@final
+@dataclass(frozen=True)
+class Hutchinson(Divergence):
+    """Random signs v: E[v . Jv] = tr J. Unbiased; each probe costs one backward pass.
+
+    Arguments:
+        probes: independent estimates a sample; their spread gives the standard error.
+
+    References:
+        Hutchinson, 1990; Song et al., ICLR 2021, eq. 40.
+    """
+
+    probes: Count = 1
+
+    def directions(self, x: Tensor, noise: Noise) -> Tensor:
+        return torch.stack([noise.child(i).rademacher(x) for i in range(self.probes)])
+
+    def traces(self, products: Tensor) -> Tensor:
+        return products
+
+    def standard_error(self, estimates: Tensor) -> Tensor:
+        """NaN from a single probe, whose spread nobody knows."""
+        if len(estimates) < 2:
+            return torch.full_like(estimates[0], math.nan)
+        return estimates.std(0) / math.sqrt(len(estimates))
+
+
+@register("divergence", "exact")
+@final
+@dataclass(frozen=True)
+class ExactTrace(Divergence):
+    """One backward pass for every dimension of the event: exact, for small data."""
+
+    def directions(self, x: Tensor, noise: Noise) -> Tensor:
+        size = x[0].numel()
+        basis = torch.eye(size, dtype=x.dtype, device=x.device)
+        return basis.reshape(size, 1, *x.shape[1:]).expand(size, *x.shape)
+
+    def traces(self, products: Tensor) -> Tensor:
+        return products.sum(0, keepdim=True)
+
+    def standard_error(self, estimates: Tensor) -> Tensor:
+        return torch.zeros_like(estimates[0])

@@ -1,0 +1,46 @@
+"""Weighted regression: denoising score matching in all its weightings."""
+
+from dataclasses import dataclass
+from typing import final
+
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.noise import Noise
+from unnoise.core.registry import register
+from unnoise.denoisers import GaussianDenoiser
+from unnoise.objectives.base import Loss, Objective
+from unnoise.objectives.times import Times, Uniform
+from unnoise.objectives.weights import EpsWeight, Weight
+
+
+@register("objective", "regression")
+@final
+@dataclass(frozen=True)
+class Regression(Objective):
+    """``E_t E_eps w(t) |mean(x_t, t) - x_0|^2``, averaged over the event's dimensions.
+
+    Its minimiser is the exact denoiser, whatever the weight and the law of times.
+
+    Arguments:
+        times: the law of t.
+        weight: w(t).
+
+    References:
+        Vincent, A connection between score matching and denoising autoencoders, 2011; Ho et al.,
+        NeurIPS 2020, eq. 14; Song et al., ICLR 2021, eq. 7.
+    """
+
+    times: Times = Uniform()
+    weight: Weight = EpsWeight()
+
+    def __call__(
+        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
+    ) -> Loss:
+        process = denoiser.process
+        t = self.times.sample(process, noise.child("time"))
+        x = process.forward(x0, t).sample(noise.child("forward"))
+        error = (denoiser(x, t, cond).mean - x0).float().square().flatten(1).mean(1)
+        weight = self.weight(*process.scales(t)).to(error)
+        value = weight * error
+        return Loss(value, {"log_snr": process.log_snr(t), "loss": value.detach()})

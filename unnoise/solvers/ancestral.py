@@ -1,0 +1,46 @@
+"""The walk of every chain whose bridges are known."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Normal
+from unnoise.core.noise import Noise
+from unnoise.core.registry import register
+from unnoise.processes import Process
+from unnoise.solvers.base import Leg, Moved, Solver
+
+
+@register("solver", "ancestral")
+@final
+@dataclass(frozen=True)
+class Ancestral(Solver):
+    """Draw x_s from the bridge q(x_s | x_t, x_0), averaged over the belief about x_0.
+
+    On Gaussian processes this is DDPM's sampler and both of score SDE's ancestral predictors.
+
+    References:
+        Ho et al., Denoising diffusion probabilistic models, NeurIPS 2020, algorithm 2; Song et
+        al., ICLR 2021, appendix F.
+    """
+
+    order: ClassVar[int | None] = 1
+    needs: ClassVar[type] = Process
+
+    def numbers(self, process: Any, times: Tensor, data: Normal | None) -> list[tuple[float, ...]]:
+        return [()] * (len(times) - 1)
+
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        belief = denoiser(x, leg.t, cond)
+        return Moved(denoiser.process.bridge(belief, x, leg.t, leg.s).sample(noise), belief)

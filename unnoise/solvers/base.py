@@ -1,0 +1,229 @@
+"""What a solver is, and the one loop of the product."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Distribution, Normal
+from unnoise.core.errors import InputError
+from unnoise.core.noise import Noise
+from unnoise.processes import GaussianProcess, Process
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One step of a plan: from time ``t`` back to time ``s``, and the solver's numbers for it."""
+
+    index: int
+    t: Tensor
+    s: Tensor
+    numbers: tuple[float, ...]
+
+
+class Moved(NamedTuple):
+    """What a step returns: the new state, what was believed on the way, and the solver's memory."""
+
+    x: Tensor
+    belief: Distribution | None
+    memory: Any = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """What ``trajectory`` yields: after step ``index`` from ``t`` to ``s`` the state is ``x``."""
+
+    index: int
+    t: Tensor
+    s: Tensor
+    x: Tensor
+    belief: Distribution | None
+
+
+class Solver(ABC):
+    """Walks back from noise to data, one step at a time. Holds no state of its own.
+
+    Attributes:
+        order: of the weak (or, for ODEs, the strong) error, as measured by the tests; None where
+            none is claimed.
+        needs: what a process must be.
+        divides_by_alpha: such solvers start at the process's ``t_max``.
+        calls: network calls of a step.
+    """
+
+    family: ClassVar[str] = "solver"
+    order: ClassVar[int | None] = None
+    needs: ClassVar[type] = GaussianProcess
+    divides_by_alpha: ClassVar[bool] = False
+    calls: ClassVar[int] = 1
+
+    @abstractmethod
+    def numbers(self, process: Any, times: Tensor, data: Normal | None) -> list[tuple[float, ...]]:
+        """The solver's own numbers for each step of a descending grid, computed in float64.
+
+        Arguments:
+            process: of the type that ``needs`` names.
+            times: shape (N + 1,), descending, float64.
+            data: mean and variance of the data where known.
+
+        Returns:
+            N tuples, handed to ``step`` one by one.
+        """
+
+    @abstractmethod
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        """One step from ``leg.t`` to ``leg.s``; pure.
+
+        Arguments:
+            denoiser: a Denoiser (or ScoreModel, for solvers that need only that).
+            x: states at leg.t, shape (B, *event).
+            leg: this step of the plan.
+            cond: conditions, one row for each sample.
+            noise: streams for this step alone, one for each sample.
+            memory: what the previous step returned as memory; None at the first.
+        """
+
+    @final
+    def plan(self, process: Process, times: Tensor, data: Normal | None = None) -> list[Leg]:
+        """All numbers of a walk, before its first network call.
+
+        Raises:
+            InputError: the process is not what this solver needs, or the times are no grid.
+        """
+        if not isinstance(process, self.needs):
+            raise InputError(
+                f"solver {type(self).__name__} needs a {self.needs.__name__}; "
+                f"{type(process).__name__} is none."
+            )
+        times = check_times(times)
+        return [
+            Leg(i, times[i], times[i + 1], numbers)
+            for i, numbers in enumerate(self.numbers(process, times, data))
+        ]
+
+
+def check_times(times: Tensor) -> Tensor:
+    """A grid in float64 on the CPU, or a sentence saying why it is none."""
+    times = torch.as_tensor(times, dtype=torch.float64).cpu()
+    if times.ndim != 1 or len(times) < 2:
+        raise InputError(
+            f"times have shape {tuple(times.shape)}; give at least two, in one dimension."
+        )
+    if not ((times >= 0) & (times <= 1)).all():
+        raise InputError(
+            f"times run from {float(times.max()):g} to {float(times.min()):g}; accepted are 1 to 0."
+        )
+    if not (times.diff() < 0).all():
+        bad = int((times.diff() >= 0).nonzero()[0])
+        raise InputError(
+            f"times[{bad}] = {float(times[bad]):g} is followed by {float(times[bad + 1]):g}; "
+            "times must fall from noise (1) to data (0)."
+        )
+    return times
+
+
+@dataclass(frozen=True)
+class OneStep(Solver):
+    """A solver whose step is ``x_s = A x + B x0_hat + sqrt(lower + coef^2 Var[x_0]) z``."""
+
+    @abstractmethod
+    def coefficients(
+        self, process: GaussianProcess, t: Tensor, s: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(A, B, lower, coef) for steps from ``t`` to ``s``, shapes (N,), float64.
+
+        ``lower`` is the variance of the step when x_0 is known, ``coef`` how much of the belief's
+        own variance is passed on.
+        """
+
+    @final
+    def numbers(
+        self, process: GaussianProcess, times: Tensor, data: Normal | None
+    ) -> list[tuple[float, ...]]:
+        columns = torch.broadcast_tensors(*self.coefficients(process, times[:-1], times[1:]))
+        return [tuple(row) for row in torch.stack(columns, 1).tolist()]
+
+    @final
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        keep, pull, lower, coef = leg.numbers
+        belief: Normal = denoiser(x, leg.t, cond)
+        mean = keep * x + pull * belief.mean
+        return Moved(Normal(mean, belief.reverse_var(lower, coef)).sample(noise), belief)
+
+
+def trajectory(
+    solver: Solver,
+    denoiser: Any,
+    x: Tensor,
+    times: Tensor,
+    cond: Condition | None = None,
+    noise: Noise | None = None,
+    data: Normal | None = None,
+) -> Iterator[Step]:
+    """Walk back from noise to data, yielding every step: the only loop there is.
+
+    Arguments:
+        solver: how to step.
+        denoiser: what to believe; its ``process`` is the process.
+        x: states at times[0], shape (B, *event).
+        times: descending times, shape (N + 1,), as ``grid`` makes them.
+        cond: conditions, one row for each sample.
+        noise: one stream for each sample; seed 0 and samples 0 ... B-1 when absent.
+        data: mean and variance of the data, for solvers that can use them.
+
+    Yields:
+        Step(index, t, s, x, belief); x is a fresh tensor each time.
+
+    Raises:
+        InputError: before the first network call, when solver, process, times and x do not fit.
+    """
+    if not bool(torch.isfinite(x).all()):
+        raise InputError("the starting state holds NaN or infinite numbers.")
+    if cond is not None and cond.slots and len(cond) != len(x):
+        raise InputError(f"{len(x)} samples but {len(cond)} conditions; give one for each.")
+    noise = Noise(0, range(len(x))) if noise is None else noise
+    if len(noise) != len(x):
+        raise InputError(f"{len(x)} samples but {len(noise)} streams of noise; give one for each.")
+    memory: Any = None
+    for leg in solver.plan(denoiser.process, times, data):
+        x, belief, memory = solver.step(
+            denoiser, x, leg, cond=cond, noise=noise.child(leg.index), memory=memory
+        )
+        yield Step(leg.index, leg.t, leg.s, x, belief)
+
+
+def integrate(
+    solver: Solver,
+    denoiser: Any,
+    x: Tensor,
+    times: Tensor,
+    cond: Condition | None = None,
+    noise: Noise | None = None,
+    data: Normal | None = None,
+) -> Tensor:
+    """The last state of ``trajectory``, shape (B, *event); same arguments."""
+    for step in trajectory(solver, denoiser, x, times, cond, noise, data):
+        x = step.x
+    return x
