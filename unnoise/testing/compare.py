@@ -1,0 +1,49 @@
+"""How the contracts compare numbers, and the numbers they compare at."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.core.noise import Noise
+from unnoise.processes import GaussianProcess
+
+
+def worst(got: Tensor, wanted: Tensor, scale: Tensor | float | None = None) -> float:
+    """Largest |got - wanted| / scale, by default |wanted|; infinite where anything is NaN."""
+    got, wanted = got.detach(), wanted.detach()
+    scale = wanted.abs() if scale is None else torch.as_tensor(scale).detach().to(wanted)
+    error = (got - wanted).abs() / scale
+    # 0 / 0: both are zero, and agree.
+    error = torch.where(got == wanted, torch.zeros_like(error), error)
+    return float(torch.nan_to_num(error, nan=torch.inf).max())
+
+
+def refusal(call: Callable[[], object]) -> str:
+    """What an InputError says; nothing where a call goes through."""
+    try:
+        call()
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+def draw(*shape: int, name: str = "draw", seed: int = 0) -> Tensor:
+    """Reproducible standard normal numbers, float64."""
+    return Noise(seed, range(shape[0])).child(name).normal(torch.empty(shape).double())
+
+
+def times_of(process: GaussianProcess, count: int = 41, end: float = 1.0) -> Tensor:
+    """Times from t_min to ``end``, half of them crowded towards t_min, float64."""
+    even = torch.linspace(process.t_min, end, count, dtype=torch.float64)
+    share = torch.logspace(-6, -0.01, count, dtype=torch.float64)
+    return torch.cat([even, process.t_min + (end - process.t_min) * share]).unique()
+
+
+def slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    """Derivative on (0, 1) by central differences of fourth order."""
+    h = 3e-4 * torch.minimum(t, 1 - t)
+    near = function(t + h) - function(t - h)
+    far = function(t + 2 * h) - function(t - 2 * h)
+    return (8 * near - far) / (12 * h)

@@ -1,0 +1,96 @@
+"""The laws of a data set."""
+
+from abc import ABC
+from collections.abc import Callable
+
+import torch
+
+from unnoise.core.noise import Noise
+from unnoise.data import Dataset, info_fields, info_from
+
+
+class DatasetContract(ABC):
+    """What every data set that fits into memory keeps.
+
+    Attributes:
+        make: returns the data set under test.
+    """
+
+    make: Callable[[], Dataset]
+
+    def test_batches_are_rows(self) -> None:
+        """In any order, any number of times, always the same."""
+        data = self.make()
+        index = torch.tensor([3, 0, 3, len(data) - 1])
+        batch = data.batch(index)
+        assert batch.x.shape == (4, *data.info.shape) and batch.x.dtype == torch.float32
+        for row, number in enumerate(index.tolist()):
+            alone = data[number]
+            assert torch.equal(batch.x[row], alone.x[0])
+            if batch.label is not None and alone.label is not None:
+                assert batch.label[row] == alone.label[0]
+        assert torch.equal(data[:4].x[3], batch.x[0]) and torch.equal(data[-1].x[0], batch.x[3])
+
+    def test_noise_is_an_argument(self) -> None:
+        """The same streams give the same batch, whichever rows stand beside."""
+        data, noise = self.make(), Noise(1, range(6))
+        index = torch.arange(6)
+        whole = data.batch(index, noise).x
+        assert torch.equal(whole, data.batch(index, noise).x)
+        assert torch.equal(whole[2:5], data.batch(index[2:5], noise[2:5]).x)
+
+    def test_noise_stays_within_a_level(self) -> None:
+        data = self.make()
+        index = torch.arange(len(data))
+        plain = data.batch(index).x
+        noisy = data.batch(index, Noise(1, range(len(data)))).x
+        if data.info.levels is None:
+            assert torch.equal(plain, noisy)
+            return
+        # (Rounded to float32, one value in some 10^5 touches the level above.)
+        assert float((plain - noisy).abs().max()) <= data.info.scale / 2 + 1e-6
+
+    def test_levels_come_back(self) -> None:
+        """Stored values survive the way to the model and back, wherever in its level they lie."""
+        info = self.make().info
+        if info.levels is None:
+            return
+        stored = torch.arange(info.levels).reshape(-1, *[1] * len(info.shape))
+        for u in (0.0, 0.5, 0.999):
+            assert torch.equal(info.to_stored(info.to_model(stored, u)), stored)
+
+    def test_moments(self) -> None:
+        """What DataInfo says of mean, variance and covariance is so, dequantisation included."""
+        data = self.make()
+        info, count = data.info, len(data)
+        flat = data.batch(torch.arange(count)).x.double().flatten(1)
+        within = 0.0 if info.levels is None else info.scale**2 / 12
+        assert info.count == count
+        torch.testing.assert_close(flat.mean(0).reshape(info.shape), info.mean.double())
+        wanted = float(flat.var(0, correction=0).mean()) + within
+        assert abs(info.variance - wanted) < 1e-6 * wanted
+        if info.covariance is not None:
+            covariance = torch.cov(flat.T, correction=0) + within * torch.eye(flat.shape[1])
+            torch.testing.assert_close(info.covariance.double(), covariance, rtol=1e-5, atol=1e-7)
+            assert (torch.linalg.eigvalsh(info.covariance.double()) > -1e-6).all()
+
+    def test_labels_are_classes(self) -> None:
+        data = self.make()
+        labels = data.batch(torch.arange(len(data))).label
+        if labels is None:
+            assert data.info.classes is None
+        else:
+            assert data.info.classes == len(labels.unique()) == int(labels.max()) + 1
+
+    def test_same_data_same_hash(self) -> None:
+        first, second = self.make().info, self.make().info
+        assert first.sha256 == second.sha256 and len(first.sha256) == 64
+        assert first.licence and first.name
+
+    def test_info_round_trip(self) -> None:
+        info = self.make().info
+        again = info_from(*info_fields(info))
+        for name, value in vars(info).items():
+            other = getattr(again, name)
+            same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
+            assert same, name

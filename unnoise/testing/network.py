@@ -1,0 +1,144 @@
+"""The laws of a network."""
+
+from abc import ABC
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from unnoise.core.condition import Condition
+from unnoise.core.noise import Noise
+from unnoise.networks.base import Network
+from unnoise.testing.compare import refusal
+
+
+def _noise(*shape: int, name: str) -> Tensor:
+    return Noise(0, range(shape[0])).child(name).normal(torch.empty(shape))
+
+
+def awake(network: Network) -> Network:
+    """Move every weight a little, so that layers that start at zero let gradients through."""
+    with torch.no_grad():
+        for i, parameter in enumerate(network.parameters()):
+            parameter += 0.05 * _noise(1, *parameter.shape, name=str(i))[0]
+    return network
+
+
+class NetworkContract(ABC):
+    """What every network keeps.
+
+    Attributes:
+        make: returns the network under test, small, with dropout 0; if it reads labels, they
+            are 0 and 1 at least.
+        steps: optimiser steps in which it learns eight random examples by heart, at most.
+    """
+
+    make: Callable[[], Network]
+    steps: int = 150
+
+    def inputs(self, network: Network, rows: int = 4) -> tuple[Tensor, Tensor, Condition | None]:
+        """(x, clock, cond); every other label is hidden from the third row on."""
+        x, clock = _noise(rows, *network.shape, name="x"), torch.linspace(-8, 8, rows)
+        label = torch.arange(rows) % 2
+        keep = torch.arange(rows) < max(2, rows - 2)
+        return x, clock, Condition(label=label, keep=keep) if network.reads else None
+
+    def test_gradients_reach_every_weight(self) -> None:
+        network = awake(self.make())
+        x, clock, cond = self.inputs(network)
+        (network(x, clock, cond) * _noise(*x.shape, name="target")).sum().backward()
+        silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+        assert silent == []
+
+    def test_listens_to_the_clock(self) -> None:
+        network = awake(self.make())
+        x, clock, cond = self.inputs(network)
+        assert (
+            (network(x, clock, cond) - network(x, clock + 1, cond)).flatten(1).norm(dim=1) > 0
+        ).all()
+
+    def test_thousand_clocks_stay_apart(self) -> None:
+        """Also where matrices are multiplied in bfloat16, which keeps 507 of 1,000 times apart."""
+        network = awake(self.make())
+        x, _, cond = self.inputs(network, 1)
+        x = x.expand(1000, *network.shape)
+        label = None if cond is None else Condition(label=torch.zeros(1000, dtype=torch.int64))
+        heard: list[Tensor] = []
+
+        def listen(_: nn.Module, arguments: tuple[Tensor, ...], answer: Tensor) -> None:
+            heard.append(arguments[0])
+
+        # The first layer that hears of the clock: its inputs must differ in every row.
+        first = next(m for m in network.modules() if isinstance(m, nn.Linear))
+        hook = first.register_forward_hook(listen)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            network(x[:1000], torch.linspace(-10, 10, 1000), label)
+        hook.remove()
+        assert len(heard[0].unique(dim=0)) == 1000 and heard[0].dtype == torch.float32
+
+    def test_labels_and_their_absence_differ(self) -> None:
+        network = self.make()
+        if "label" not in network.reads:
+            return
+        awake(network)
+        x, clock, _ = self.inputs(network)
+        zero = Condition(label=torch.zeros(len(x), dtype=torch.int64))
+        one = Condition(label=torch.ones(len(x), dtype=torch.int64))
+        outputs = [network(x, clock, cond) for cond in (zero, one, zero.null())]
+        for a, b in ((0, 1), (0, 2), (1, 2)):
+            assert ((outputs[a] - outputs[b]).flatten(1).norm(dim=1) > 0).all()
+        assert torch.equal(outputs[2], network(x, clock, one.null()))
+
+    def test_refuses_what_does_not_fit(self) -> None:
+        network = self.make()
+        x, clock, cond = self.inputs(network)
+        wrong = _noise(4, *network.shape, 1, name="x")
+        assert refusal(lambda: network(wrong, clock, cond)).endswith(".")
+        if network.reads:
+            assert refusal(lambda: network(x, clock, None)).endswith(".")
+            assert refusal(lambda: network(x, clock, Condition())).endswith(".")
+
+    def test_weights_come_from_the_seed(self) -> None:
+        """Made twice, the same bits; torch's own generator is left alone."""
+        before = torch.random.get_rng_state()
+        first = self.make().state_dict()
+        assert torch.equal(before, torch.random.get_rng_state())
+        with torch.random.fork_rng():
+            torch.random.manual_seed(12345)
+            second = self.make().state_dict()
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+    def test_rows_are_independent(self) -> None:
+        """In training mode too: no statistics over the batch."""
+        network = awake(self.make())
+        x, clock, cond = self.inputs(network)
+        for mode in (False, True):
+            network.train(mode)
+            other = x.clone()
+            other[1:] = 3 * _noise(*x.shape, name="other")[1:] + 2
+            with torch.no_grad():
+                assert torch.equal(network(x, clock, cond)[0], network(other, clock, cond)[0])
+
+    def test_learns_a_batch_by_heart(self) -> None:
+        network = self.make()
+        x, clock, cond = self.inputs(network, 8)
+        target = _noise(*x.shape, name="target")
+        optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+        losses: list[float] = []
+        while len(losses) < self.steps and (not losses or losses[-1] >= 0.05):
+            optimiser.zero_grad()
+            loss = (network(x, clock, cond) - target).square().mean()
+            loss.backward()
+            optimiser.step()
+            losses.append(loss.item())
+        assert losses[-1] < 0.05
+
+    def test_bfloat16(self) -> None:
+        """Under autocast the output is what it was, to bfloat16's own precision."""
+        network = awake(self.make())
+        x, clock, cond = self.inputs(network)
+        with torch.no_grad():
+            exact = network(x, clock, cond)
+            with torch.autocast("cpu", torch.bfloat16):
+                rough = network(x, clock, cond).float()
+        assert float((rough - exact).norm() / exact.norm()) < 0.05

@@ -1,0 +1,204 @@
+"""The laws of a solver, on every process."""
+
+import math
+from abc import ABC
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Distribution
+from unnoise.core.noise import Noise
+from unnoise.core.registry import build, names
+from unnoise.denoisers import GaussianDenoiser
+from unnoise.processes import GaussianProcess, Process
+from unnoise.solvers import Solver, grid, integrate, trajectory
+from unnoise.testing.compare import draw, refusal
+from unnoise.testing.gaussian import Counted, GaussianBelief, affine_walk
+
+END = 0.01  # orders are measured down to here: the step into t = 0 has no smooth order
+
+
+class OnlyAProcess(Process):
+    """Neither Gaussian nor an SDE."""
+
+    def prior(self, shape: Sequence[int]) -> Distribution:
+        raise NotImplementedError
+
+    def forward(self, x0: Tensor, t: Tensor | float) -> Distribution:
+        raise NotImplementedError
+
+    def bridge(
+        self, belief: object, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
+    ) -> Distribution:
+        raise NotImplementedError
+
+
+class SolverContract(ABC):
+    """What every solver keeps.
+
+    Attributes:
+        make: returns the solver under test.
+    """
+
+    make: Callable[[], Solver]
+
+    def processes(self) -> list[GaussianProcess]:
+        """The processes to walk on: every registered one."""
+        return [build("process", name) for name in names("process")]
+
+    def start(self, process: GaussianProcess) -> float:
+        """Where the solver's order is measured from (DESIGN section 11)."""
+        no_signal = float(process.scales(1.0)[0]) == 0
+        return process.t_max if self.make().divides_by_alpha or no_signal else 1.0
+
+    def times(self, process: GaussianProcess, steps: int) -> Tensor:
+        """From ``start`` to END, even in the angle for order 1, in log SNR for higher orders.
+
+        (On VE, Euler-Maruyama's first-order error cancels on steps that are even in log SNR.)
+        """
+        start = self.start(process)
+        first, last = (float(process.angle(t)) for t in (start, END))
+        if self.make().order == 1:
+            angles = torch.linspace(first, last, steps + 1, dtype=torch.float64)
+        else:
+            ends = math.log(math.tan(first)), math.log(math.tan(last))
+            angles = torch.linspace(*ends, steps + 1, dtype=torch.float64).exp().atan()
+        times = process.time(angles)
+        times[0], times[-1] = start, END
+        return times
+
+    def error(self, process: GaussianProcess, steps: int) -> tuple[float, bool]:
+        """Error of the end's law on Gaussian data, and whether the walk is random.
+
+        Without randomness the walk itself is compared with the exact flow.
+        """
+        denoiser = GaussianBelief(process, sure=True)
+        walk = affine_walk(self.make(), denoiser, self.times(process, steps))
+        (mean, spread), (end_mean, end_spread) = map(denoiser.law, (self.start(process), END))
+        shifted = abs(walk.scale * mean + walk.shift - end_mean)
+        if not walk.draws:
+            return max(shifted, abs(walk.scale * spread - end_spread)), False
+        return max(shifted, abs(math.hypot(walk.scale * spread, walk.spread) - end_spread)), True
+
+    def measured_order(self, process: GaussianProcess) -> float:
+        """log2 of the last ratio of errors whose finer one is above 1e-11, at most 1,024 steps.
+
+        512 steps where the walk is random: reading it off costs a row for each draw.
+        """
+        steps = 512 if self.error(process, 4)[1] else 1024
+        fine, _ = self.error(process, steps)
+        while fine < 1e-11 and steps > 64:
+            steps //= 2
+            fine, _ = self.error(process, steps)
+        return math.log2(self.error(process, steps // 2)[0] / fine)
+
+    def test_order(self) -> None:
+        """Doubling the steps divides the error by 2^order."""
+        declared = self.make().order
+        if declared is None:
+            return
+        for process in self.processes():
+            allowed = 0.1 if self.error(process, 4)[1] else 0.05
+            measured = self.measured_order(process)
+            assert abs(measured - declared) <= allowed, (process, measured)
+
+    def test_same_bits_in_any_split(self) -> None:
+        """A row's walk does not depend on which rows walk beside it."""
+        for process in self.processes():
+            denoiser, noise = GaussianBelief(process), Noise(3, range(6))
+            x = process.prior((6, 4)).sample(noise.child("start"))
+            times = grid(process, 5, start=self.start(process))
+            whole = integrate(self.make(), denoiser, x, times, noise=noise)
+            parts = [
+                integrate(self.make(), denoiser, x[a:b], times, noise=noise[a:b])
+                for a, b in ((0, 1), (1, 4), (4, 6))
+            ]
+            assert torch.equal(whole, torch.cat(parts)), process
+
+    def test_pure(self) -> None:
+        for process in self.processes():
+            denoiser, noise = GaussianBelief(process), Noise(3, range(2))
+            x = process.prior((2, 4)).sample(noise.child("start"))
+            before, times = x.clone(), grid(process, 5, start=self.start(process))
+            walks = [integrate(self.make(), denoiser, x, times, noise=noise) for _ in range(2)]
+            assert torch.equal(*walks) and torch.equal(x, before), process
+
+    def test_any_event(self) -> None:
+        """The same numbers arranged as points, signals or images walk the same way, in float32."""
+        for process in self.processes():
+            denoiser, noise = GaussianBelief(process), Noise(3, range(3))
+            times = grid(process, 5, start=self.start(process))
+            for event in ((2,), (1, 8), (3, 4, 4)):
+                x = process.prior((3, *event)).sample(noise.child("start"))
+                got = integrate(self.make(), denoiser, x, times, noise=noise)
+                flat = integrate(self.make(), denoiser, x.flatten(1), times, noise=noise)
+                assert got.shape == x.shape and got.dtype == x.dtype == torch.float32
+                assert torch.equal(got.flatten(1), flat), (process, event)
+
+    def test_reaches_the_data(self) -> None:
+        """From t = 1 (t_max for solvers that divide by alpha) to 0: finite, near the data's law."""
+        for process in self.processes():
+            start = process.t_max if self.make().divides_by_alpha else 1.0
+            denoiser = GaussianBelief(process)
+            for steps in (1, 2, 10):
+                x = float(process.scales(1.0)[1]) * draw(8, 3)
+                end = integrate(self.make(), denoiser, x, grid(process, steps, start=start))
+                assert torch.isfinite(end).all(), (process, steps)
+            walk = affine_walk(self.make(), denoiser, grid(process, 128, start=start))
+            mean, spread = denoiser.law(start)
+            assert abs(walk.scale * mean + walk.shift - denoiser.mean) < 0.05, process
+            reached = math.hypot(walk.scale * spread, walk.spread)
+            assert abs(reached - denoiser.spread) < 0.05, (process, reached)
+
+    def test_declared_calls(self) -> None:
+        for process in self.processes():
+            denoiser = Counted(GaussianBelief(process))
+            integrate(self.make(), denoiser, draw(2, 3), self.times(process, 7))
+            assert denoiser.calls == 7 * self.make().calls, process
+
+    def test_memory_is_not_shared(self) -> None:
+        """Two walks of one solver at the same time do not disturb each other."""
+        process = self.processes()[0]
+        denoiser, times = GaussianBelief(process), self.times(process, 6)
+        solver, x, y = self.make(), draw(2, 3, name="x"), draw(2, 3, name="y")
+        pair = zip(
+            trajectory(solver, denoiser, x, times),
+            trajectory(solver, denoiser, y, times),
+            strict=True,
+        )
+        last = list(pair)[-1]
+        assert torch.equal(last[0].x, integrate(solver, denoiser, x, times))
+        assert torch.equal(last[1].x, integrate(solver, denoiser, y, times))
+
+    def test_refuses_before_the_first_call(self) -> None:
+        process = self.processes()[0]
+        x, times = draw(2, 3), grid(process, 3, start=self.start(process))
+        label = Condition(label=torch.zeros(3, dtype=torch.int64))
+        rising, nan = times.flip(0), torch.tensor([1.0, math.nan, 0.0])
+        self.refused(process, x, rising)
+        self.refused(process, x, nan)
+        self.refused(process, x, torch.tensor([0.5, 0.5, 0.0]))
+        self.refused(process, x, torch.tensor([1.5, 0.5, 0.0]))
+        self.refused(process, x, torch.tensor([0.5]))
+        self.refused(process, x, times[None])
+        self.refused(process, x * math.nan, times)
+        self.refused(process, x, times, cond=label)
+        self.refused(process, x, times, noise=Noise(0, range(3)))
+        if not issubclass(OnlyAProcess, self.make().needs):
+            self.refused(OnlyAProcess(), x, times)
+
+    def refused(
+        self,
+        process: Process,
+        x: Tensor,
+        times: Tensor,
+        cond: Condition | None = None,
+        noise: Noise | None = None,
+    ) -> None:
+        """Assert that a walk is refused with a sentence, before the denoiser is asked."""
+        inner: GaussianDenoiser = GaussianBelief(self.processes()[0])
+        denoiser = Counted(inner, process)
+        said = refusal(lambda: integrate(self.make(), denoiser, x, times, cond, noise))
+        assert said.endswith(".") and denoiser.calls == 0
