@@ -1,0 +1,62 @@
+"""How much of what was generated looks real, and how much of what is real was generated."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.evaluation.distances import neighbour, pair, squared_distances
+
+
+class PrecisionRecall(NamedTuple):
+    """Both shares, each in [0, 1].
+
+    Arguments:
+        precision: of generated examples that lie among real ones.
+        recall: of real examples that lie among generated ones.
+    """
+
+    precision: float
+    recall: float
+
+
+def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRecall:
+    """Improved precision and recall: shares of one set inside the k-nearest-neighbour balls of
+    the other.
+
+    A ball around each example reaches to its k-th nearest *other* example of the same set; an
+    example of the other set is inside if it lies in any ball, its border included.
+
+    The convention of this project: ``real`` is the held-out set (597 digits), ``generated`` the
+    samples (1,000). The scale for reading the figures is real data in the place of samples: the
+    1,200 training digits against the 597 held-out give precision .936, recall .889; 1,000 of them
+    .936, .894 (standard deviations over the choice .003), which is "real .94 / .90".
+
+    Arguments:
+        real: features, shape (N, D), N > k.
+        generated: features, shape (M, D), M > k. Recall grows with M: compare equal counts.
+        k: which neighbour a ball reaches to, >= 1.
+
+    Returns:
+        PrecisionRecall(precision, recall).
+
+    Raises:
+        InputError: k < 1, too few examples for k, widths that differ, NaN.
+
+    References:
+        Kynkaanniemi et al., Improved precision and recall metric for assessing generative models,
+        NeurIPS 2019, eq. 1-2.
+    """
+    if k < 1:
+        raise InputError(f"k = {k}; accepted are whole numbers from 1 (3 is usual).")
+    real, generated = pair(real, generated, ("real", "generated"), least=k + 1)
+    around_real, around_generated = neighbour(real, k), neighbour(generated, k)
+    inside = torch.zeros(len(generated), dtype=torch.bool)
+    reached: list[Tensor] = []
+    done = 0
+    for d in squared_distances(real, generated):
+        inside |= (d <= around_real[done : done + len(d), None]).any(0)
+        reached.append((d <= around_generated).any(1))
+        done += len(d)
+    return PrecisionRecall(float(inside.double().mean()), float(torch.cat(reached).double().mean()))

@@ -1,0 +1,41 @@
+"""matplotlib without its global state: figures are values that become pictures."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+PAPER = "#ececec"
+INK = "#282828"
+ACCENT = "#1f5fa8"
+FAINT = "#b4b4b4"
+
+
+def new_figure(width: int, height: int) -> "Figure":
+    """An empty figure of so many pixels, on light grey."""
+    from matplotlib.figure import Figure
+
+    return Figure((width / 100, height / 100), dpi=100, layout="constrained", facecolor=PAPER)
+
+
+def tidy(axes: Any) -> None:
+    """Quiet axes: two thin lines, small numbers, a faint grid behind."""
+    axes.set_facecolor("white")
+    axes.set_axisbelow(True)
+    axes.grid(visible=True, color="#e4e4e4", linewidth=0.8)
+    axes.tick_params(labelsize=9, color=FAINT, labelcolor=INK)
+    for name, spine in axes.spines.items():
+        spine.set_visible(name in ("left", "bottom"))
+        spine.set_color(FAINT)
+
+
+def picture(figure: "Figure") -> "Image":
+    """The figure as a Pillow image, mode RGB."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    size = canvas.get_width_height()
+    return Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")

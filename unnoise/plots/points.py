@@ -1,0 +1,187 @@
+"""Data in the plane: clouds, walks of clouds, films of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.plots.figures import ACCENT, FAINT, INK, new_figure, picture, tidy
+from unnoise.plots.files import save_image
+from unnoise.plots.film import animate
+from unnoise.plots.strip import check_frames
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+def scatter(
+    points: Tensor,
+    labels: Tensor | None = None,
+    reference: Tensor | None = None,
+    path: Path | None = None,
+) -> "Image":
+    """A cloud of points, coloured by label, over a faint cloud of real ones; 600 x 600 pixels.
+
+    Arguments:
+        points: shape (N, 2).
+        labels: classes, shape (N,), or None for one colour.
+        reference: real points, shape (M, 2), or None.
+        path: of the PNG; None writes nothing.
+
+    Returns:
+        A Pillow image, both axes on one scale.
+
+    Raises:
+        InputError: other shapes.
+        StorageError: the disk refuses.
+    """
+    check_points(points)
+    figure = new_figure(600, 600)
+    axes = figure.subplots()
+    view = view_of(points)
+    if reference is not None:
+        check_points(reference)
+        view = max(view, view_of(reference))
+        axes.scatter(*_columns(reference), s=5, color=FAINT, linewidths=0, label="data")
+    _cloud(axes, points, labels, 560, "samples")
+    _frame(axes, view)
+    if reference is not None:
+        axes.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK, markerscale=2)
+    return _saved(picture(figure), path)
+
+
+def scatter_strip(
+    frames: Sequence[Tensor],
+    captions: Sequence[str] | None = None,
+    labels: Tensor | None = None,
+    path: Path | None = None,
+) -> "Image":
+    """A walk as clouds side by side, each on a scale that holds nearly all of its points.
+
+    Arguments:
+        frames: one cloud for each time, all of shape (N, 2); about eight are readable.
+        captions: a line above each, such as "sigma 3.1".
+        labels: classes, shape (N,), or None for one colour.
+        path: of the PNG; None writes nothing.
+
+    Raises:
+        InputError: no frames, frames of different shapes, captions that do not count up.
+        StorageError: the disk refuses.
+    """
+    _check_walk(frames, captions)
+    side = min(240, 1000 // len(frames))
+    figure = new_figure(side * len(frames), side + (18 if captions else 0))
+    for i, axes in enumerate(figure.subplots(1, len(frames), squeeze=False)[0]):
+        _cloud(axes, frames[i], labels, side)
+        _frame(axes, view_of(frames[i]), numbers=False)
+        if captions is not None:
+            axes.set_title(captions[i], fontsize=9, color=INK)
+    return _saved(picture(figure), path)
+
+
+def walk_film(
+    frames: Sequence[Tensor],
+    path: Path | None = None,
+    duration_ms: int = 80,
+    hold_last_ms: int = 1500,
+    *,
+    titles: Sequence[str] | None = None,
+    labels: Tensor | None = None,
+) -> bytes:
+    """An endless GIF of a walk in the plane; the view closes in on the cloud as it shrinks.
+
+    Arguments:
+        frames: one cloud for each time, all of shape (N, 2).
+        path: where to write it; None writes nothing.
+        duration_ms: how long a frame stays, >= 20.
+        hold_last_ms: how long the last one stays.
+        titles: a line above each frame.
+        labels: classes, shape (N,), or None for one colour.
+
+    Returns:
+        The GIF's bytes.
+
+    Raises:
+        InputError: no frames, frames of different shapes, titles that do not count up.
+        StorageError: the disk refuses.
+    """
+    _check_walk(frames, titles)
+    pictures: list[Image] = []
+    for i, frame in enumerate(frames):
+        figure = new_figure(400, 400)
+        axes = figure.subplots()
+        _cloud(axes, frame, labels, 380)
+        _frame(axes, view_of(frame))
+        if titles is not None:
+            axes.set_title(titles[i], fontsize=11, color=INK, loc="left")
+        pictures.append(picture(figure))
+    return animate(pictures, path, duration_ms, hold_last_ms)
+
+
+def view_of(points: Tensor) -> float:
+    """Half the side of a square around the origin with 99.5 % of the points, and some room."""
+    reach = points.detach().abs().amax(1).double().cpu()
+    return 1.15 * max(1e-6, float(reach.quantile(0.995)))
+
+
+def check_points(points: Tensor) -> None:
+    """Refuse what is no cloud in the plane.
+
+    Raises:
+        InputError: another shape, or NaN.
+    """
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 1:
+        raise InputError(
+            f"points have shape {tuple(points.shape)}; only (N, 2) can be drawn. Choose two "
+            "columns: points[:, :2]."
+        )
+    if not bool(points.isfinite().all()):
+        raise InputError("the points hold NaN or infinite values; leave those out.")
+
+
+def _check_walk(frames: Sequence[Tensor], lines: Sequence[str] | None) -> None:
+    check_frames(frames)
+    for frame in frames:
+        check_points(frame)
+    if lines is not None and len(lines) != len(frames):
+        raise InputError(f"{len(lines)} titles for {len(frames)} frames; give one for each.")
+
+
+def _columns(points: Tensor) -> tuple[Any, Any]:
+    x, y = points.detach().cpu().double().unbind(1)
+    return x.numpy(), y.numpy()
+
+
+def _cloud(
+    axes: Any, points: Tensor, labels: Tensor | None, side: int, name: str | None = None
+) -> None:
+    """The points, each of a size that suits their number and a square of ``side`` pixels."""
+    if labels is not None and labels.shape != (len(points),):
+        raise InputError(
+            f"labels of shape {tuple(labels.shape)} for {len(points)} points; give one each."
+        )
+    x, y = _columns(points)
+    size = max(1.0, min(12.0, 12000 / len(points)) * (side / 560) ** 1.5)
+    if labels is None:
+        axes.scatter(x, y, s=size, color=ACCENT, alpha=0.7, linewidths=0, label=name)
+        return
+    colours = labels.detach().cpu().numpy() % 10
+    axes.scatter(
+        x, y, s=size, c=colours, cmap="tab10", vmin=0, vmax=9, alpha=0.7, linewidths=0, label=name
+    )
+
+
+def _frame(axes: Any, view: float, numbers: bool = True) -> None:
+    tidy(axes)
+    axes.set(xlim=(-view, view), ylim=(-view, view), aspect="equal")
+    axes.locator_params(nbins=5)
+    if not numbers:
+        axes.tick_params(labelbottom=False, labelleft=False, length=0)
+
+
+def _saved(image: "Image", path: Path | None) -> "Image":
+    if path is not None:
+        save_image(image, path)
+    return image

@@ -1,0 +1,123 @@
+"""Many small pictures on one that can be read."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.plots.text import HEIGHT, fitting, width_of, write
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+BACKGROUND = 208
+GUTTER = 3
+MARGIN = 8
+WIDEST = 1000
+
+
+def sheet(
+    images: Tensor,
+    columns: int | None = None,
+    captions: Sequence[str] | None = None,
+    row_labels: Sequence[str] | None = None,
+    scale: int | None = None,
+    *,
+    column_labels: Sequence[str] | None = None,
+    title: str | None = None,
+    cell: int = 56,
+) -> "Image":
+    """Images side by side, row by row, every pixel a square of the same size.
+
+    Arguments:
+        images: uint8, shape (N, C, H, W), C = 1 (grey) or 3 (RGB).
+        columns: images in a row; None chooses a number near the square root of N.
+        captions: a line under each image, N of them.
+        row_labels: a line left of each row.
+        scale: side of the square that a pixel becomes; None makes an image about ``cell`` pixels
+            wide, and the sheet no wider than 1,000 where that can be.
+        column_labels: a line above each column.
+        title: a line above all.
+        cell: what an image aims at where ``scale`` is None, in pixels.
+
+    Returns:
+        A Pillow image, mode L or RGB.
+
+    Raises:
+        InputError: no images, another type or number of channels, labels that do not count up.
+    """
+    from PIL import Image, ImageDraw
+
+    check_images(images)
+    count, channels, height, width = images.shape
+    columns = _columns(count, width) if columns is None else columns
+    if columns < 1 or (scale is not None and scale < 1):
+        raise InputError(
+            f"columns = {columns}, scale = {scale}; accepted are whole numbers from 1."
+        )
+    columns = min(columns, count)
+    rows = math.ceil(count / columns)
+    for name, labels, wanted in (
+        ("captions", captions, count),
+        ("row labels", row_labels, rows),
+        ("column labels", column_labels, columns),
+    ):
+        if labels is not None and len(labels) != wanted:
+            raise InputError(f"{len(labels)} {name}; here are {wanted} needed, one for each.")
+
+    left = MARGIN + (0 if not row_labels else 8 + max(map(width_of, row_labels)))
+    top = MARGIN + HEIGHT * ((title is not None) + (column_labels is not None))
+    if scale is None:
+        room = (WIDEST - left - MARGIN + GUTTER) // columns - GUTTER
+        scale = max(1, min(round(cell / max(height, width)), room // width))
+    step_x = width * scale + GUTTER
+    step_y = height * scale + GUTTER + (HEIGHT if captions is not None else 0)
+    size = (left + columns * step_x - GUTTER + MARGIN, top + rows * step_y - GUTTER + MARGIN)
+    canvas = torch.full((channels, size[1], size[0]), BACKGROUND, dtype=torch.uint8)
+    large = images.detach().cpu().repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    corners = [(left + i % columns * step_x, top + i // columns * step_y) for i in range(count)]
+    for (x, y), image in zip(corners, large, strict=True):
+        canvas[:, y : y + height * scale, x : x + width * scale] = image
+    pixels = canvas[0] if channels == 1 else canvas.permute(1, 2, 0)
+    picture = Image.fromarray(pixels.contiguous().numpy())
+
+    draw = ImageDraw.Draw(picture)
+    small = fitting([*(column_labels or ()), *(captions or ())], width * scale)
+    if title is not None:
+        write(draw, title, MARGIN, MARGIN - 4, size[0] - 2 * MARGIN, "left")
+    for i, label in enumerate(column_labels or ()):
+        write(draw, label, left + i * step_x, top - HEIGHT, width * scale, size=small)
+    for i, label in enumerate(row_labels or ()):
+        middle = top + i * step_y + (height * scale - HEIGHT) // 2
+        write(draw, label, MARGIN, middle, left - MARGIN - 8, "right")
+    for (x, y), caption in zip(corners, captions or (), strict=False):
+        write(draw, caption, x, y + height * scale, width * scale, size=small)
+    return picture
+
+
+def check_images(images: Tensor) -> None:
+    """Refuse what is no batch of grey or RGB pictures.
+
+    Raises:
+        InputError: type, shape or number of channels.
+    """
+    if images.dtype != torch.uint8 or images.ndim != 4 or min(images.shape) < 1:
+        raise InputError(
+            f"images of shape {tuple(images.shape)} and type {images.dtype}; accepted is uint8 of "
+            "shape (N, C, H, W), N >= 1. DataInfo.to_bytes makes it."
+        )
+    if images.shape[1] not in (1, 3):
+        raise InputError(
+            f"images have {images.shape[1]} channels; only 1 (grey) or 3 (RGB) can be shown. Show "
+            "one channel at a time: images[:, :1]."
+        )
+
+
+def _columns(count: int, width: int) -> int:
+    """Near the square root, without a ragged last row where that can be, and not too wide."""
+    least = math.ceil(math.sqrt(count))
+    even = (c for c in range(least, min(2 * least, 21)) if count % c == 0)
+    return min(next(even, least), max(1, (WIDEST - 2 * MARGIN) // (width + GUTTER)))
