@@ -1,0 +1,8 @@
+"""Floor 4: whole models behind one face."""
+
+from unnoise.models.base import Model, Phase
+from unnoise.models.diffusion import Diffusion
+from unnoise.models.files import load, save
+from unnoise.models.sampling import Sampling
+
+__all__ = ["Diffusion", "Model", "Phase", "Sampling", "load", "save"]

@@ -1,0 +1,67 @@
+"""What the command line, the engine and the evaluation see of any model."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from torch import Tensor, nn
+
+from unnoise.core.condition import Condition
+from unnoise.core.noise import Noise
+from unnoise.data import DataInfo
+from unnoise.models.sampling import Sampling
+from unnoise.objectives import Loss
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One thing to optimise: a module and its loss.
+
+    Arguments:
+        name: for the log, e.g. "diffusion".
+        module: whose parameters the optimiser may change.
+        loss: ``loss(x0, cond, noise)`` of each sample.
+    """
+
+    name: str
+    module: nn.Module
+    loss: Callable[[Tensor, Condition | None, Noise], Loss]
+
+
+class Model(nn.Module, ABC):
+    """A generative model.
+
+    Attributes:
+        info: what is known of its data; None before it was trained.
+        sampling: defaults of ``sample``.
+        recipe: tables of the recipe that trained it, for its file; empty where there was none.
+    """
+
+    family: ClassVar[str] = "model"
+    info: DataInfo | None
+    sampling: Sampling
+    recipe: dict[str, Any]
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Event shape."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> int | None:
+        """Number of labels; None for a model without."""
+
+    @abstractmethod
+    def sample(self, n: int, cond: Condition | None = None, *, seed: int = 0) -> Tensor:
+        """``n`` samples as modelled values, shape (n, *event), float32."""
+
+    @abstractmethod
+    def phases(self) -> list[Phase]:
+        """What there is to train."""
+
+    @final
+    def forward(self, x0: Tensor, cond: Condition | None, noise: Noise, phase: int = 0) -> Loss:
+        """The loss of one phase: the way the engine calls a model, wrapped or not."""
+        return self.phases()[phase].loss(x0, cond, noise)

@@ -1,0 +1,346 @@
+"""A diffusion model: a network, a process, and what it is taught, as one thing to use."""
+
+import math
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Normal
+from unnoise.core.errors import InputError
+from unnoise.core.noise import Noise
+from unnoise.core.registry import member, register
+from unnoise.data import DataInfo
+from unnoise.denoisers import ClassifierFree, Head, NetworkDenoiser, Point, Variance
+from unnoise.likelihood import Divergence, Likelihood, log_prob
+from unnoise.models.base import Model, Phase
+from unnoise.models.files import save
+from unnoise.models.sampling import Sampling
+from unnoise.networks import Network
+from unnoise.objectives import Loss, Objective, Regression
+from unnoise.processes import VP, GaussianProcess
+from unnoise.solvers import Grid, Solver, Step, trajectory
+from unnoise.solvers import grid as make_grid
+
+
+@register("model", "diffusion")
+@final
+class Diffusion(Model):
+    """A network that learns to denoise, and everything that follows from it.
+
+    Arguments:
+        network: e.g. ``UNet(shape=(1, 8, 8), classes=10)``.
+        process: how data becomes noise.
+        head: what the network predicts: "v", "eps", "x0", "flow", "edm", or a Head.
+        objective: what it is taught.
+        variance: how sure its beliefs are.
+
+    Raises:
+        InputError: the process is no schedule, or the head cannot work under it.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        process: GaussianProcess | str = VP(),
+        head: Head | str = "v",
+        objective: Objective | str = Regression(),
+        variance: Variance | str = Point(),
+    ) -> None:
+        super().__init__()
+        self.denoiser = NetworkDenoiser(
+            member(Network, network),
+            member(GaussianProcess, process),
+            member(Head, head),
+            member(Variance, variance),
+        )
+        self.objective: Objective = member(Objective, objective)
+        self.sampling = Sampling()
+        self.info: DataInfo | None = None
+        self.recipe: dict[str, Any] = {}
+
+    @property
+    def network(self) -> Network:
+        return self.denoiser.network
+
+    @property
+    def process(self) -> GaussianProcess:
+        return self.denoiser.process
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Event shape."""
+        return self.network.shape
+
+    @property
+    def classes(self) -> int | None:
+        """Number of labels; None where the network reads none."""
+        return self.network.classes
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    # -- training -------------------------------------------------------------------------------
+
+    def loss(self, x0: Tensor, cond: Condition | None, noise: Noise) -> Loss:
+        """The objective's loss on modelled values ``x0``, shape (B, *event)."""
+        return self.objective(self.denoiser, x0, cond, noise)
+
+    def phases(self) -> list[Phase]:
+        return [Phase("diffusion", self.denoiser, self.loss)]
+
+    # -- sampling -------------------------------------------------------------------------------
+
+    def sample(
+        self,
+        n: int,
+        cond: Condition | None = None,
+        *,
+        seed: int = 0,
+        label: int | Sequence[int] | Tensor | None = None,
+        guidance: float | None = None,
+        solver: Solver | str | None = None,
+        steps: int | None = None,
+        grid: Grid | str | Sequence[float] | None = None,
+        first: int = 0,
+        exact: bool = True,
+    ) -> Tensor:
+        """Draw samples. Sample k of a seed is the same whatever ``n`` and ``first`` are.
+
+        Arguments:
+            n: how many.
+            cond: conditions, one row for each; ``label`` is short for Condition(label=...).
+            seed: any integer.
+            label: one class for all, or one for each; None takes the classes in turn by sample
+                number. Meaningless for a model without labels.
+            guidance: classifier-free guidance scale: 1 plain conditional, 0 unconditional.
+            solver, steps, grid: as in ``trajectory`` and ``grid``; None takes the model's own.
+            first: number of the first sample: ``sample(1, first=17)`` is row 17 of ``sample(64)``.
+            exact: compute in padded chunks of one size, so that the bits do not depend on ``n``;
+                False uses one batch: the same noise, equal up to rounding.
+
+        Returns:
+            Modelled values, shape (n, *event), float32; ``model.info.to_bytes`` makes pictures.
+
+        Raises:
+            InputError: before the first network call, when an argument cannot be used.
+        """
+        x = torch.empty(0)
+        for step in self.walk(
+            n,
+            cond,
+            seed=seed,
+            label=label,
+            guidance=guidance,
+            solver=solver,
+            steps=steps,
+            grid=grid,
+            first=first,
+            exact=exact,
+        ):
+            x = step.x
+        return x
+
+    def walk(
+        self,
+        n: int,
+        cond: Condition | None = None,
+        *,
+        seed: int = 0,
+        label: int | Sequence[int] | Tensor | None = None,
+        guidance: float | None = None,
+        solver: Solver | str | None = None,
+        steps: int | None = None,
+        grid: Grid | str | Sequence[float] | None = None,
+        first: int = 0,
+        exact: bool = True,
+    ) -> Iterator[Step]:
+        """The steps that ``sample`` takes, for films and progress; arguments as there.
+
+        Yields:
+            Step(index, t, s, x, belief) for all ``n`` samples; the belief is its mean, a point.
+        """
+        if not _whole(n) or n < 1:
+            raise InputError(f"n = {n!r}: give a whole number of samples, at least 1.")
+        if not _whole(first) or first < 0:
+            raise InputError(f"first = {first!r}: samples are numbered from 0.")
+        if not _whole(seed):
+            raise InputError(f"seed = {seed!r}: give a whole number.")
+        how = self.sampling
+        used = member(Solver, how.solver if solver is None else solver)
+        scale = how.guidance if guidance is None else guidance
+        cond = self._condition(n, cond, label, first)
+        if not isinstance(scale, Real) or not 0 <= scale < math.inf:
+            raise InputError(
+                f"guidance = {scale!r}: accepted are numbers from 0 (1 is no guidance)."
+            )
+        if self.network.reads:
+            denoiser = ClassifierFree(self.denoiser, scale)
+        elif guidance not in (None, 1):
+            raise InputError(f"guidance = {guidance}: this model knows no labels to guide towards.")
+        else:
+            denoiser = self.denoiser
+        start = self.process.t_max if used.divides_by_alpha else 1.0
+        times = make_grid(
+            self.process,
+            how.steps if steps is None else steps,
+            how.grid if grid is None else grid,
+            start,
+        )
+        parts: list[Iterator[Step]] = []
+        for rows in _chunks(n, how.chunk if exact else n):
+            noise = Noise(seed, [first + i for i in rows])
+            some = None if cond is None else cond[torch.tensor(rows)].to(self.device)
+            x = self.process.prior((len(rows), *self.shape)).sample(noise.child("start"))
+            walk = noise.child("walk")
+            parts.append(
+                trajectory(used, denoiser, x.to(self.device), times, some, walk, self._moments())
+            )
+        for _ in range(len(times) - 1):
+            # Between two steps grad mode and thread count are the caller's again.
+            with self._still(how.threads if exact else None):
+                moved = [next(part) for part in parts]
+            beliefs = [step.belief.mean for step in moved if step.belief is not None]
+            yield Step(
+                moved[0].index,
+                moved[0].t,
+                moved[0].s,
+                torch.cat([step.x for step in moved])[:n],
+                Normal(torch.cat(beliefs)[:n]) if beliefs else None,
+            )
+
+    # -- likelihood -----------------------------------------------------------------------------
+
+    def likelihood(
+        self,
+        x: Tensor,
+        cond: Condition | None = None,
+        *,
+        label: int | Sequence[int] | Tensor | None = None,
+        t: float | None = None,
+        steps: int = 48,
+        divergence: Divergence | str | None = None,
+        seed: int = 0,
+        guidance: float = 1.0,
+    ) -> Likelihood:
+        """Log-density of modelled values; see ``unnoise.log_prob``.
+
+        Arguments:
+            x: modelled values, shape (B, *event); of discrete data dequantised ones.
+            cond, label: conditions; without them a model with labels answers unconditionally.
+            t: the time whose density is asked about; None takes the process's t_min.
+            steps: fourth-order steps, four network calls each.
+            divergence: ``Hutchinson(probes)`` or "exact".
+            seed: of the probes.
+            guidance: of the law that is asked about; 1 is the one that was trained.
+        """
+        if tuple(x.shape[1:]) != self.shape:
+            raise InputError(f"data of shape {tuple(x.shape[1:])}; this model knows {self.shape}.")
+        if cond is None and label is None and self.network.reads:
+            cond = self._condition(len(x), None, 0, 0)
+            cond = None if cond is None else cond.null()
+        else:
+            cond = self._condition(len(x), cond, label, 0)
+        denoiser = ClassifierFree(self.denoiser, guidance) if cond is not None else self.denoiser
+        results: list[Likelihood] = []
+        with self._still(None):
+            for rows in torch.arange(len(x)).split(256):
+                some = None if cond is None else cond[rows].to(self.device)
+                noise = Noise(seed, rows.tolist())
+                results.append(
+                    log_prob(
+                        denoiser,
+                        x[rows].to(self.device),
+                        some,
+                        t=t,
+                        steps=steps,
+                        divergence=divergence,
+                        noise=noise,
+                        data=self._moments(),
+                    )
+                )
+        return Likelihood(
+            torch.cat([r.log_prob for r in results]),
+            torch.cat([r.standard_error for r in results]),
+            torch.cat([r.latent for r in results]),
+            results[0].calls,
+        )
+
+    def log_prob(self, x: Tensor, cond: Condition | None = None, **how: Any) -> Tensor:
+        """Log-density of modelled values in nats, shape (B,); arguments as in ``likelihood``."""
+        return self.likelihood(x, cond, **how).log_prob
+
+    # -- files ----------------------------------------------------------------------------------
+
+    def save(self, path: str) -> None:
+        """Write the model into one file that is complete by itself; ``unnoise.load`` reads it."""
+        save(self, path)
+
+    # -- details --------------------------------------------------------------------------------
+
+    def _condition(
+        self,
+        n: int,
+        cond: Condition | None,
+        label: int | Sequence[int] | Tensor | None,
+        first: int,
+    ) -> Condition | None:
+        """The condition of samples first ... first + n - 1, checked."""
+        if not self.network.reads:
+            if label is not None:
+                raise InputError(f"label = {label}: this model was trained without labels.")
+            return cond
+        if cond is not None and label is not None:
+            raise InputError("give either cond or label, not both.")
+        classes = self.classes or 1
+        if cond is None:
+            turn = torch.arange(first, first + n) % classes
+            try:
+                chosen = turn if label is None else torch.as_tensor(label)
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise InputError(f"label = {label!r}: give whole numbers.") from error
+            if chosen.dtype != torch.int64 or chosen.ndim > 1 or chosen.numel() not in (1, n):
+                raise InputError(f"label = {label}: give one whole number, or {n} of them.")
+            cond = Condition(label=chosen.reshape(-1).expand(n))
+        if len(cond) != n:
+            raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")
+        bad = None if cond.label is None else cond.label[(cond.label < 0) | (cond.label >= classes)]
+        if bad is not None and len(bad):
+            raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {classes - 1}.")
+        return cond
+
+    def _moments(self) -> Normal | None:
+        return None if self.info is None else self.info.normal()
+
+    @contextmanager
+    def _still(self, threads: int | None) -> Generator[None]:
+        """Evaluation without gradients, in a fixed number of threads; all put back after."""
+        before, training = torch.get_num_threads(), self.training
+        self.eval()
+        if threads is not None and threads != before:
+            torch.set_num_threads(threads)
+        try:
+            # Not inference_mode: guidance differentiates inside.
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(training)
+            if torch.get_num_threads() != before:
+                torch.set_num_threads(before)
+
+
+def _whole(value: object) -> bool:
+    """Whether something is a whole number, of Python or numpy."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def _chunks(n: int, size: int) -> Iterator[list[int]]:
+    """0 ... n-1 in lists of exactly ``size``, the last one filled up with its last number."""
+    for a in range(0, n, size):
+        rows = list(range(a, min(a + size, n)))
+        yield rows + rows[-1:] * (size - len(rows))

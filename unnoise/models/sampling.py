@@ -1,0 +1,35 @@
+"""How a model samples when nobody says otherwise: the [sampling] table of a recipe."""
+
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from unnoise.core.ranges import Count, NotNegative
+from unnoise.core.registry import register
+from unnoise.solvers import DPMSolverPP, Grid, Solver
+from unnoise.solvers.grids import KarrasGrid
+
+
+@register("sampling", "sampling")
+@final
+@dataclass(frozen=True)
+class Sampling:
+    """Defaults of ``sample``, stored in the model file.
+
+    Arguments:
+        solver: how to step.
+        steps: number of steps.
+        grid: how to space them.
+        guidance: classifier-free guidance scale; 1 is plain conditional, 0 unconditional.
+        chunk: rows computed together, padded. Networks round differently in batches of different
+            size but not in chunks of one size, so equal seeds give equal bits for any n.
+        threads: CPU threads used for exact sampling, for the same reason.
+    """
+
+    family: ClassVar[str] = "sampling"
+
+    solver: Solver = DPMSolverPP()
+    steps: Count = 18
+    grid: Grid = KarrasGrid()
+    guidance: NotNegative = 1.0
+    chunk: Count = 64
+    threads: Count = 1
