@@ -1,0 +1,28 @@
+"""Floor 5: the engine."""
+
+from unnoise.training.events import (
+    Began,
+    Ended,
+    Event,
+    Listener,
+    MetricsLog,
+    Saved,
+    Stepped,
+    Warned,
+)
+from unnoise.training.fit import Run, fit
+from unnoise.training.settings import Training
+
+__all__ = [
+    "Began",
+    "Ended",
+    "Event",
+    "Listener",
+    "MetricsLog",
+    "Run",
+    "Saved",
+    "Stepped",
+    "Training",
+    "Warned",
+    "fit",
+]

@@ -1,0 +1,132 @@
+"""Checkpoints that are whole or not there: two files, then a manifest with their hashes."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.core.files import pack, sync_folder, unpack, write_atomic
+
+KEPT = 2
+_FILES = ("model.safetensors", "state.safetensors")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run continues from.
+
+    Arguments:
+        step: steps done.
+        document: what the state was made under (settings, data, threads).
+        state: every tensor of the engine.
+    """
+
+    step: int
+    document: dict[str, Any]
+    state: dict[str, Tensor]
+
+
+def _folder(run: Path, step: int) -> Path:
+    return run / "checkpoints" / f"step-{step:06d}"
+
+
+def steps_of(run: Path) -> list[int]:
+    """Steps of the checkpoints whose manifest is there, newest first."""
+    found: list[int] = []
+    for path in (run / "checkpoints").glob("step-*/manifest.json"):
+        with contextlib.suppress(ValueError):
+            found.append(int(path.parent.name.removeprefix("step-")))
+    return sorted(found, reverse=True)
+
+
+def write(
+    run: Path, step: int, model: bytes, document: dict[str, Any], state: dict[str, Tensor]
+) -> Path:
+    """Write a checkpoint and make ``run/model.safetensors`` the same model; drop the oldest.
+
+    Arguments:
+        run: the run's folder.
+        step: steps done.
+        model: content of the model file (averaged weights; complete by itself).
+        document: goes into the state's header.
+        state: every tensor of the engine.
+
+    Raises:
+        StorageError: a file cannot be written; older checkpoints are untouched.
+    """
+    folder = _folder(run, step)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
+    except OSError as error:
+        raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
+    contents = dict(zip(_FILES, (model, pack({**document, "step": step}, state)), strict=True))
+    for name, content in contents.items():
+        write_atomic(folder / name, content)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    manifest = {"format": 1, "step": step, "sha256": hashes}
+    write_atomic(folder / "manifest.json", json.dumps(manifest, indent=1).encode())
+    write_atomic(run / "model.safetensors", model)
+    _drop_old(run)
+    return folder
+
+
+def read(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """The newest whole checkpoint; damaged ones are passed over with one line each.
+
+    Returns:
+        None where there is none at all.
+
+    Raises:
+        InputError: there are checkpoints, but every one is damaged.
+    """
+    steps = steps_of(run)
+    for step in steps:
+        folder = _folder(run, step)
+        try:
+            return _read(folder)
+        except (InputError, OSError, ValueError, KeyError, TypeError) as error:
+            warn(f"{folder} is passed over: {error}")
+    if steps:
+        raise InputError(
+            f"every checkpoint in {run / 'checkpoints'} is damaged; none can be resumed."
+        )
+    return None
+
+
+def tidy(run: Path, step: int) -> None:
+    """Undo what a crash left: ``run/model.safetensors`` is the checkpoint's model again."""
+    for path in run.rglob(".*.tmp-*"):
+        path.unlink(missing_ok=True)
+    model, newest = run / "model.safetensors", (_folder(run, step) / "model.safetensors")
+    content = newest.read_bytes()
+    if not model.exists() or model.read_bytes() != content:
+        write_atomic(model, content)
+
+
+def _read(folder: Path) -> Checkpoint:
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    for name in _FILES:
+        content = (folder / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
+            raise DamagedFileError(f"{name} does not match its checksum.")
+    document, state = unpack(folder / "state.safetensors")
+    return Checkpoint(int(document.pop("step")), document, state)
+
+
+def _drop_old(run: Path) -> None:
+    """Keep the newest; a folder without its manifest is no checkpoint and goes too."""
+    kept = {_folder(run, step) for step in steps_of(run)[:KEPT]}
+    for folder in (run / "checkpoints").glob("step-*"):
+        if folder not in kept:
+            # The manifest first, so that a crash leaves no half checkpoint that looks whole.
+            for path in sorted(folder.iterdir(), key=lambda p: p.name != "manifest.json"):
+                path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()

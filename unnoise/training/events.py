@@ -1,0 +1,164 @@
+"""What the engine tells, and who listens. The library prints nothing."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import StorageError
+from unnoise.core.files import write_atomic
+
+if TYPE_CHECKING:
+    from unnoise.training.fit import Run
+
+
+@dataclass(frozen=True)
+class Began:
+    """Training starts.
+
+    Arguments:
+        step: steps already done (more than 0 when resumed).
+        parameters: number of weights.
+        threads, why: CPU threads, and the reason for their number.
+        device: where it runs.
+    """
+
+    step: int
+    steps: int
+    parameters: int
+    threads: int
+    why: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """A step is done.
+
+    Arguments:
+        step: steps done so far.
+        loss: mean over the batch.
+        lr: learning rate of this step.
+        rate: examples a second, lately.
+        left: seconds left at that rate.
+        logs: the objective's figures for each example of this process.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    lr: float
+    rate: float
+    left: float
+    logs: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A checkpoint is on disk."""
+
+    step: int
+    path: Path
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know, that stops nothing."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """Training is over; the model holds the averaged weights.
+
+    Arguments:
+        seconds, cpu_seconds: wall-clock and processor time of this process's steps.
+    """
+
+    step: int
+    seconds: float
+    cpu_seconds: float
+
+
+Event = Began | Stepped | Saved | Warned | Ended
+Listener = Callable[[Event, "Run"], None]
+
+LEVELS = torch.linspace(-12, 12, 9)
+
+
+def by_level(log_snr: Tensor, loss: Tensor) -> list[list[float]]:
+    """Mean loss by noise level: [[centre of the log-SNR bin, loss], ...] of bins that were hit."""
+    place = torch.bucketize(log_snr.cpu().float(), LEVELS[1:-1])
+    centres = (LEVELS[1:] + LEVELS[:-1]) / 2
+    hit = [(float(centres[i]), loss.cpu()[place == i]) for i in range(len(centres))]
+    return [[centre, round(float(values.mean()), 6)] for centre, values in hit if len(values)]
+
+
+class MetricsLog:
+    """Writes metrics.jsonl: one line an event.
+
+    A line holds the figures of its own step alone, so that a resumed run writes the same lines.
+
+    Arguments:
+        path: the file; lines of steps after the one resumed from are dropped.
+        every: steps between two lines.
+    """
+
+    def __init__(self, path: Path, every: int = 10) -> None:
+        self.path, self.every = path, every
+
+    def __call__(self, event: Event, run: "Run") -> None:
+        if isinstance(event, Began):
+            self._start(event)
+        elif isinstance(event, Stepped) and event.step % self.every == 0:
+            line: dict[str, Any] = {
+                "event": "step",
+                "step": event.step,
+                "loss": event.loss,
+                "lr": event.lr,
+                "images_per_second": round(event.rate, 1),
+            }
+            if "log_snr" in event.logs:
+                line["by_level"] = by_level(event.logs["log_snr"], event.logs["loss"])
+            self.write(line)
+        elif isinstance(event, Saved):
+            self.write({"event": "saved", "step": event.step})
+        elif isinstance(event, Warned):
+            self.write({"event": "warning", "text": event.text})
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Append one line."""
+        try:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise StorageError(f"cannot write {self.path}: {error.strerror or error}.") from error
+
+    def _start(self, event: Began) -> None:
+        kept: list[str] = []
+        if self.path.exists() and event.step:
+            for text in self.path.read_text(encoding="utf-8").splitlines():
+                try:
+                    line = json.loads(text)
+                except ValueError:
+                    continue  # cut off by a crash
+                if line.get("step", 0) <= event.step:
+                    kept.append(text + "\n")
+        write_atomic(self.path, "".join(kept).encode())
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metrics.jsonl; a last line cut off by a crash is left out."""
+    found: list[dict[str, Any]] = []
+    if path.exists():
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                found.append(json.loads(text))
+            except ValueError:
+                continue
+    return found

@@ -1,0 +1,133 @@
+"""AdamW over torch's fused kernel, and the average of the weights.
+
+``torch.optim.AdamW(...)`` imports torch._dynamo, which costs a second; the kernel beneath it does
+not. Where a torch release lacks the kernel the same formula is computed step by step; a test holds
+both equal to torch.optim.
+"""
+
+# The kernels have no public names.
+# pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov and Hutter, ICLR 2019).
+
+    Arguments:
+        parameters: named parameters, in a fixed order.
+        betas: averaging of the gradient and of its square.
+        weight_decay: share of ``lr`` times the weight that is taken off each step.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, nn.Parameter],
+        betas: tuple[float, float],
+        weight_decay: float,
+        epsilon: float = 1e-8,
+    ) -> None:
+        self.names = list(parameters)
+        self.parameters = list(parameters.values())
+        self.betas, self.weight_decay, self.epsilon = betas, weight_decay, epsilon
+        self.first = [torch.zeros_like(p) for p in self.parameters]
+        self.second = [torch.zeros_like(p) for p in self.parameters]
+        # The kernel counts steps in a tensor a parameter.
+        self.counts = [torch.zeros((), device=p.device) for p in self.parameters]
+
+    def zero_grad(self) -> None:
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """One step at learning rate ``lr``; parameters without a gradient are left alone."""
+        used = [i for i, p in enumerate(self.parameters) if p.grad is not None]
+        grads = [g for i in used if (g := self.parameters[i].grad) is not None]
+        counts = [self.counts[i] for i in used]
+        torch._foreach_add_(counts, 1)
+        weights: list[Tensor] = [self.parameters[i] for i in used]
+        first, second = [self.first[i] for i in used], [self.second[i] for i in used]
+        beta1, beta2 = self.betas
+        if hasattr(torch, "_fused_adamw_"):
+            torch._fused_adamw_(
+                weights,
+                grads,
+                first,
+                second,
+                [],
+                counts,
+                lr=lr,
+                beta1=beta1,
+                beta2=beta2,
+                weight_decay=self.weight_decay,
+                eps=self.epsilon,
+                amsgrad=False,
+                maximize=False,
+            )
+            return
+        for weight, grad, m, v, count in zip(weights, grads, first, second, counts, strict=True):
+            weight.mul_(1 - lr * self.weight_decay)
+            m.lerp_(grad, 1 - beta1)
+            v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+            size = (v / (1 - beta2**count)).sqrt().add_(self.epsilon)
+            weight.sub_(lr / (1 - beta1**count) * m / size)
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything a resumed run needs, by name."""
+        found: dict[str, Tensor] = {}
+        for i, name in enumerate(self.names):
+            found[f"{name}.first"] = self.first[i]
+            found[f"{name}.second"] = self.second[i]
+            found[f"{name}.count"] = self.counts[i]
+        return found
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state; a missing entry is a KeyError."""
+        for name, value in self.state().items():
+            value.copy_(state[name])
+
+
+class Average:
+    """Exponential moving average of weights, with a ramp so that the first steps do not linger.
+
+    ``average <- average + (1 - decay) (weight - average)`` with
+    ``decay = min(2^(-batch / half_life), (1 + n) / (10 + n))`` at step n.
+
+    Arguments:
+        weights: what to average; the average starts at their present values.
+        half_life: in examples; 0 follows the weights without delay.
+    """
+
+    def __init__(self, weights: Mapping[str, Tensor], half_life: float) -> None:
+        self.names = list(weights)
+        self.weights = list(weights.values())
+        self.half_life = half_life
+        self.values = [w.detach().clone() for w in self.weights]
+
+    @torch.no_grad()
+    def update(self, step: int, batch: int) -> None:
+        """Take the weights of step ``step`` (from 0) in."""
+        decay = 0.5 ** (batch / self.half_life) if self.half_life else 0.0
+        decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
+        torch._foreach_lerp_(self.values, self.weights, 1 - decay)
+
+    @torch.no_grad()
+    def swap(self) -> None:
+        """Exchange weights and average; twice is nothing."""
+        for weight, value in zip(self.weights, self.values, strict=True):
+            kept = weight.clone()
+            weight.copy_(value)
+            value.copy_(kept)
+
+    def state(self) -> dict[str, Tensor]:
+        return dict(zip(self.names, self.values, strict=True))
+
+    @torch.no_grad()
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        for name, value in self.state().items():
+            value.copy_(state[name])

@@ -1,0 +1,45 @@
+"""How the learning rate runs."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+from unnoise.core.ranges import Fraction
+from unnoise.core.registry import register
+
+
+class Schedule(ABC):
+    """The learning rate as a share of its peak."""
+
+    family: ClassVar[str] = "schedule"
+
+    @abstractmethod
+    def __call__(self, progress: float) -> float:
+        """The share at ``progress`` in [0, 1], counted from the end of the warm-up."""
+
+
+@register("schedule", "cosine")
+@final
+@dataclass(frozen=True)
+class CosineSchedule(Schedule):
+    """Falls like half a cosine.
+
+    Arguments:
+        final: share that is left at the end.
+    """
+
+    final: Fraction = 0.02
+
+    def __call__(self, progress: float) -> float:
+        return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@register("schedule", "constant")
+@final
+@dataclass(frozen=True)
+class ConstantSchedule(Schedule):
+    """Stays at its peak."""
+
+    def __call__(self, progress: float) -> float:
+        return 1.0

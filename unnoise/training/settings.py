@@ -1,0 +1,65 @@
+"""The [training] table of a recipe."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, final
+
+from unnoise.core.errors import InputError
+from unnoise.core.ranges import Count, Fraction, Index, NotNegative, Positive
+from unnoise.core.registry import register
+from unnoise.training.schedules import CosineSchedule, Schedule
+
+
+@register("training", "training")
+@final
+@dataclass(frozen=True)
+class Training:
+    """How to train.
+
+    Arguments:
+        steps: optimiser steps.
+        batch: examples a step, over all processes.
+        micro_batch: examples computed at once on each process; None takes all.
+        lr: peak learning rate of AdamW.
+        warmup: steps in which the learning rate rises to its peak.
+        schedule: how it runs from there.
+        betas: AdamW's averaging of the gradient and of its square.
+        weight_decay: AdamW's.
+        ema_half_life: of the averaged weights, in examples; 0 keeps no average.
+        clip: largest norm of the gradient.
+        precision: what the network computes in; weights and clock stay float32.
+        label_dropout: share of the examples whose condition is hidden, for guidance.
+        seed: of weights, order, noise and dropout.
+        save_every: steps between checkpoints; None saves at the end only.
+        sample_every: steps between sample sheets; None makes one at the end.
+        eval_every: steps between evaluations; None evaluates never.
+    """
+
+    family: ClassVar[str] = "training"
+
+    steps: Count = 600
+    batch: Count = 128
+    micro_batch: Count | None = None
+    lr: Positive = 3e-3
+    warmup: Index = 50
+    schedule: Schedule = CosineSchedule()
+    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    weight_decay: NotNegative = 0.01
+    ema_half_life: NotNegative = 8000.0
+    clip: Positive = 1.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    label_dropout: Fraction = 0.1
+    seed: int = 0
+    save_every: Count | None = None
+    sample_every: Count | None = None
+    eval_every: Count | None = None
+
+    def __post_init__(self) -> None:
+        if max(self.betas) >= 1:
+            raise InputError(f"betas = {self.betas}: both must be below 1.")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of step ``step`` (from 0)."""
+        if step < self.warmup:
+            return self.lr * (step + 1) / self.warmup
+        left = max(1, self.steps - self.warmup)
+        return self.lr * self.schedule((step - self.warmup) / left)
