@@ -1,0 +1,110 @@
+"""The verbs, and how every one of them ends: its exit code and its last line."""
+
+import os
+import sys
+import traceback
+from typing import Any, NoReturn
+
+import typer
+
+from unnoise.cli.demo import demo
+from unnoise.cli.evaluate import evaluate
+from unnoise.cli.likelihood import likelihood
+from unnoise.cli.sample import sample
+from unnoise.cli.show import show
+from unnoise.cli.train import train
+from unnoise.core.errors import UnnoiseError
+
+app = typer.Typer(
+    name="unnoise",
+    help="Generative modelling by turning data into noise and walking back.",
+    epilog="Start with: unnoise demo.   Any command: --traceback shows more of an error.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (train, sample, likelihood, evaluate, show, demo):
+    app.command(
+        help=(verb.__doc__ or "").split("Example:")[0].strip(),
+        epilog="Example: " + (verb.__doc__ or "").split("Example:")[-1].strip(),
+    )(verb)
+
+
+@app.callback()
+def every(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    """Options of the program itself."""
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"unnoise {installed('unnoise')}")
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run a command. Exit codes: 0; 1 our bug; 2 your input; 3 disk or memory; 4 numbers went bad;
+    130 / 143 interrupted after saving. Errors are one plain line each on stderr."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    more = "--traceback" in arguments
+    words = [word for word in arguments if word != "--traceback"]
+    if not words:
+        words = ["--help"]
+    _plain_output()
+    try:
+        code = app(words, prog_name="unnoise", standalone_mode=False)
+        sys.stdout.flush()
+    except BaseException as error:
+        code = _ended(error, more)
+    os._exit(code) if _stdout_is_gone() else sys.exit(code if isinstance(code, int) else 0)
+
+
+def _plain_output() -> None:
+    """A terminal that cannot write a letter shows it as a question mark; it is no error."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Any = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+
+
+def _stdout_is_gone() -> bool:
+    try:
+        sys.stdout.flush()
+    except (BrokenPipeError, ValueError, OSError):
+        return True
+    return False
+
+
+def _ended(error: BaseException, more: bool) -> int:
+    """Say what went wrong in a line, and give the exit code."""
+    if more and not isinstance(error, SystemExit | typer.Exit):
+        traceback.print_exception(error)
+    if isinstance(error, typer.Exit):
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if isinstance(error, UnnoiseError):
+        return _say(str(error), error.exit_code)
+    if isinstance(error, KeyboardInterrupt | typer.Abort):
+        return _say("interrupted.", 130)
+    if isinstance(error, MemoryError):
+        return _say("memory has run out. Try a smaller batch or fewer samples at once.", 3)
+    if isinstance(error, BrokenPipeError):
+        return 141
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}.", 3)
+    # Click's own complaints about words on the command line; its classes are not public here.
+    message: Any = getattr(error, "format_message", None)
+    if message is not None:
+        return _say(" ".join(str(message()).split()).rstrip(".") + ". See --help.", 2)
+    line = f"{type(error).__name__}: {error}".splitlines()[0]
+    return _say(f"this is a bug in unnoise: {line} (--traceback shows more; please report it)", 1)
+
+
+def _say(text: str, code: int) -> int:
+    try:
+        for line in text.splitlines():
+            sys.stderr.write(f"unnoise: {line}\n")
+    except OSError:
+        pass
+    return code

@@ -1,0 +1,75 @@
+"""unnoise evaluate"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unnoise.cli.options import (
+    GridOption,
+    GuidanceOption,
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    RunArgument,
+    SolverOption,
+    StepsOption,
+    ThreadsOption,
+    figures,
+    find_run,
+    finish,
+    load_model,
+    table,
+)
+
+
+def evaluate(
+    run: RunArgument,
+    n: Annotated[
+        int | None, typer.Option("-n", "--n", help="Samples to draw. [the recipe's]", min=8)
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Data to compare with, e.g. digits:test. [the model's own]")
+    ] = None,
+    guidance: GuidanceOption = None,
+    solver: SolverOption = None,
+    steps: StepsOption = None,
+    grid: GridOption = None,
+    seed: Annotated[int | None, typer.Option(help="Of the samples. [the recipe's]")] = None,
+    nll: Annotated[
+        int | None,
+        typer.Option("--nll", help="Examples for the likelihood; 0 leaves it out.", min=0),
+    ] = None,
+    out: Annotated[str | None, typer.Option("-o", "--out", help="[RUN/metrics.json]")] = None,
+    threads: ThreadsOption = None,
+    plugin: PluginOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure a model: judge accuracy, Frechet distance, precision and recall, memorisation,
+    and the likelihood of data it has not seen.
+
+    Example: unnoise evaluate runs/digits -n 1000
+    """
+    from unnoise.recipes import evaluate as measure
+    from unnoise.recipes.listeners import write_json
+    from unnoise.recipes.measure import dataset, settings_of, with_changes
+
+    model = load_model(run, plugin, threads)
+    settings = with_changes(settings_of(model), count=n, seed=seed, likelihood=nll)
+    found = find_run(run)
+    folder = found if found.is_dir() else found.parent
+    how: dict[str, Any] = {"guidance": guidance, "solver": solver, "steps": steps, "grid": grid}
+    result = measure(
+        model,
+        settings,
+        cache=folder,
+        held_out=None if against is None else dataset(against),
+        **{k: v for k, v in how.items() if v is not None},
+    )
+    path = Path(out) if out is not None else folder / "metrics.json"
+    write_json(path, result)
+    if not (quiet or json):
+        typer.echo(table(figures(result)))
+        typer.echo(f"  {result['protocol']}")
+    finish(f"wrote {path}", {"wrote": str(path), **result}, json)

@@ -1,0 +1,88 @@
+"""unnoise likelihood"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unnoise.cli.options import (
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    RunArgument,
+    SeedOption,
+    ThreadsOption,
+    find_run,
+    finish,
+    load_model,
+)
+
+
+def likelihood(
+    run: RunArgument,
+    data: Annotated[
+        str | None, typer.Option(help="Data and split, e.g. digits:test. [the model's, held out]")
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", "--n", help="How many examples. [all]", min=1)
+    ] = None,
+    probes: Annotated[int, typer.Option(help="Hutchinson probes an example.", min=1)] = 1,
+    exact: Annotated[bool, typer.Option("--exact", help="Exact trace instead of probes.")] = False,
+    steps: Annotated[
+        int | None, typer.Option(help="ODE steps, four calls each. [the recipe's]", min=1)
+    ] = None,
+    sigma: Annotated[
+        float | None, typer.Option(help="Noise level of the density. [the recipe's]")
+    ] = None,
+    seed: SeedOption = 0,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", help="Folder for the files. [the run's]")
+    ] = None,
+    threads: ThreadsOption = None,
+    plugin: PluginOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Log-likelihood of data under a model by the probability-flow ODE, with its error bar.
+
+    Example: unnoise likelihood runs/digits --data digits:test -n 100 --exact
+    """
+    import io
+    from dataclasses import replace
+
+    import numpy as np
+
+    from unnoise.core.errors import InputError
+    from unnoise.core.files import write_atomic
+    from unnoise.likelihood import ExactTrace, Hutchinson
+    from unnoise.recipes.listeners import write_json
+    from unnoise.recipes.measure import dataset, own_data, settings_of, with_changes
+    from unnoise.recipes.measure import likelihood as measure
+
+    model = load_model(run, plugin, threads)
+    chosen = own_data(model, "test") if data is None else dataset(data)
+    found = find_run(run)
+    folder = Path(out) if out is not None else (found if found.is_dir() else found.parent)
+    if not folder.is_dir():
+        raise InputError(f"--out {folder}: there is no such folder.")
+    changes = {"seed": seed, "likelihood_sigma": sigma, "likelihood_steps": steps}
+    settings = with_changes(
+        settings_of(model), **changes, divergence=ExactTrace() if exact else Hutchinson(probes)
+    )
+    settings = replace(settings, likelihood=n)
+    figures, each = measure(model, chosen, settings)
+    stream = io.BytesIO()
+    arrays: dict[str, Any] = {name: value.numpy() for name, value in each.items()}
+    np.savez_compressed(stream, **arrays)
+    write_atomic(folder / "likelihood.npz", stream.getvalue())
+    write_json(folder / "likelihood.json", figures)
+    count, calls = figures["likelihood_count"], figures["likelihood_calls"]
+    if not (quiet or json):
+        unit, name = ("bits/dim", "bits_per_dim") if "bits_per_dim" in figures else ("nats", "nats")
+        error = figures[f"{name}_standard_error"]
+        typer.echo(
+            f"{figures[name]:.3f} ± {error:.3f} {unit} (n={count}, {calls} calls each; "
+            f"density of the data with noise sigma {figures['likelihood_sigma']:g})"
+        )
+    path = folder / "likelihood.json"
+    finish(f"wrote {path} and {folder / 'likelihood.npz'}", {"wrote": str(path), **figures}, json)

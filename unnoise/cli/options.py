@@ -1,0 +1,97 @@
+"""Options that several verbs share, and how figures are printed. Imports no torch."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+RunArgument = Annotated[
+    str, typer.Argument(help="Folder of a run, a name in runs/, or a .safetensors file.")
+]
+SeedOption = Annotated[int, typer.Option(help="Same seed, same samples, to the bit.")]
+PluginOption = Annotated[
+    list[str] | None, typer.Option("--plugin", help="Python file with @unnoise.register(...).")
+]
+ThreadsOption = Annotated[
+    int | None, typer.Option(help="CPU threads; chosen when absent.", min=1, show_default=False)
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One machine-readable line instead.")]
+GuidanceOption = Annotated[
+    float | None,
+    typer.Option(help="Guidance scale: 1 plain conditional, 0 unconditional. [the model's own]"),
+]
+SolverOption = Annotated[
+    str | None, typer.Option(help="ancestral, ddim, dpmpp-2m, euler-maruyama, heun. [the model's]")
+]
+StepsOption = Annotated[int | None, typer.Option(help="Solver steps. [the model's own]")]
+GridOption = Annotated[
+    str | None, typer.Option(help="Times: karras, logsnr, angle, uniform. [the model's own]")
+]
+
+
+def find_run(name: str) -> Path:
+    """A run by path, or by its name in runs/."""
+    path = Path(name)
+    inside = Path("runs") / name
+    return inside if not path.exists() and inside.exists() else path
+
+
+def load_model(run: str, plugins: list[str] | None, threads: int | None) -> Any:
+    """The model of a run; ``threads`` counts for the whole command."""
+    import torch
+
+    from unnoise.models import load
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return load(find_run(run), tuple(plugins or ()))
+
+
+def solver_of(name: str | None, eta: float | None) -> Any:
+    """A solver from --solver and --eta."""
+    if eta is None:
+        return name
+    from unnoise.core.registry import build
+
+    return build("solver", {"kind": name or "ddim", "eta": eta}, "--solver")
+
+
+def finish(what: str, record: dict[str, Any], as_json: bool) -> None:
+    """The last line of a verb: what it wrote."""
+    typer.echo(json.dumps(record) if as_json else what)
+
+
+def table(rows: list[tuple[str, str]]) -> str:
+    """Two columns, aligned."""
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+
+
+def figures(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows of the table that ``evaluate`` and ``demo`` print."""
+    rows: list[tuple[str, str]] = []
+    if "accuracy" in found:
+        rows.append(("judge accuracy", f"{found['accuracy']:.3f}  (1 is perfect)"))
+    rows += [
+        ("Frechet distance", f"{found['frechet']:.3f}  (0 is perfect)"),
+        ("precision / recall", f"{found['precision']:.3f} / {found['recall']:.3f}"),
+        (
+            "memorisation ratio",
+            f"{found['memorisation']:.3f}  (1: as far from the training data as new data)",
+        ),
+    ]
+    if "bits_per_dim" in found:
+        error = found["bits_per_dim_standard_error"]
+        rows.append(
+            (
+                "bits/dim, held out",
+                f"{found['bits_per_dim']:.3f} ± {error:.3f}  (n={found['likelihood_count']}, "
+                f"{found['likelihood_calls']} calls each)",
+            )
+        )
+    if "nats" in found:
+        error = found["nats_standard_error"]
+        rows.append(("log-likelihood, held out", f"{found['nats']:.3f} ± {error:.3f} nats"))
+    return rows

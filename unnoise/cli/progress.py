@@ -1,0 +1,62 @@
+"""What training looks like: one live line in a terminal, a line now and then in a file."""
+
+import sys
+import time
+from typing import Any
+
+
+class Progress:
+    """A listener that prints.
+
+    Arguments:
+        quiet: print nothing but warnings.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.live: Any = None
+        self.task: Any = None
+        self.printed = 0.0
+
+    def __call__(self, event: Any, run: Any) -> None:
+        from unnoise.recipes.listeners import describe, progress_line
+        from unnoise.training import Began, Ended, Stepped, Warned
+
+        if isinstance(event, Warned):
+            sys.stderr.write(f"unnoise: {event.text}\n")
+        elif self.quiet:
+            return
+        elif isinstance(event, Began):
+            print(describe(event), flush=True)
+            if sys.stdout.isatty():
+                self._open(event)
+        elif isinstance(event, Stepped):
+            self._step(event, progress_line(event))
+        elif isinstance(event, Ended):
+            self.close()
+            print(describe(event), flush=True)
+
+    def _open(self, event: Any) -> None:
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self.live = Bar(BarColumn(bar_width=24), TextColumn("{task.description}"), transient=True)
+        self.live.start()
+        self.task = self.live.add_task("", total=event.steps, completed=event.step)
+
+    def _step(self, event: Any, line: str) -> None:
+        now = time.monotonic()
+        if self.live is not None:
+            if now - self.printed > 0.1:
+                self.printed = now
+                self.live.update(self.task, completed=event.step, description=line)
+        elif now - self.printed > 5 or event.step == event.steps:
+            # A log file: a line every few seconds, none of them overwritten.
+            self.printed = now
+            print(line, flush=True)
+
+    def close(self) -> None:
+        """Take the live line off the terminal."""
+        if self.live is not None:
+            self.live.stop()
+            self.live = None

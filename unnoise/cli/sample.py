@@ -1,0 +1,99 @@
+"""unnoise sample"""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from unnoise.cli.options import (
+    GridOption,
+    GuidanceOption,
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    RunArgument,
+    SeedOption,
+    SolverOption,
+    StepsOption,
+    ThreadsOption,
+    find_run,
+    finish,
+    load_model,
+    solver_of,
+)
+
+
+def sample(
+    run: RunArgument,
+    n: Annotated[int, typer.Option("-n", "--n", help="How many samples.", min=1)] = 64,
+    label: Annotated[int | None, typer.Option(help="Class of all; absent: all in turn.")] = None,
+    guidance: GuidanceOption = None,
+    solver: SolverOption = None,
+    steps: StepsOption = None,
+    grid: GridOption = None,
+    eta: Annotated[float | None, typer.Option(help="Randomness of --solver ddim, 0 to 1.")] = None,
+    seed: SeedOption = 0,
+    first: Annotated[int, typer.Option(help="Number of the first sample.", min=0)] = 0,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="One batch instead of padded chunks: equal to rounding.")
+    ] = False,
+    out: Annotated[
+        str | None,
+        typer.Option("-o", "--out", help=".png sheet, .gif walk, .npz arrays, or a folder."),
+    ] = None,
+    threads: ThreadsOption = None,
+    plugin: PluginOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Draw samples from a trained model. The suffix of --out decides what is written.
+
+    Example: unnoise sample runs/digits -n 64 --label 3 --guidance 1.5 --solver heun -o threes.png
+    """
+    import time
+
+    from unnoise.recipes import pictures
+
+    model = load_model(run, plugin, threads)
+    target = Path(out) if out is not None else _named(run, seed)
+    suffix = pictures.check_target(target)
+    began = time.perf_counter()
+    how: dict[str, Any] = {
+        "seed": seed,
+        "label": label,
+        "guidance": guidance,
+        "solver": solver_of(solver, eta),
+        "steps": steps,
+        "grid": grid,
+        "first": first,
+        "exact": not fast,
+    }
+    about = {k: v for k, v in how.items() if v is not None and k != "solver"}
+    about.update({"model": run, "n": n, **({"solver": solver} if solver else {})})
+    labels = pictures.turn(model, n, label, first)
+    if suffix == ".gif":
+        frames = [x for _, x in pictures.frames_of(model, n, **how)]
+        pictures.draw_walk(model, frames, target, labels)
+    else:
+        x = model.sample(n, **how)
+        if suffix == ".png":
+            columns = None if label is None else max(1, round(n**0.5))
+            pictures.draw(model, x, target, about, labels, columns)
+        elif suffix == ".npz":
+            pictures.write_arrays(model, x, labels, target, about)
+        else:
+            pictures.write_files(model, x, labels, target, about)
+    seconds = time.perf_counter() - began
+    if not (quiet or json):
+        typer.echo(f"{n} samples in {seconds:.1f} s")
+    finish(f"wrote {target}", {"wrote": str(target), "n": n, "seconds": round(seconds, 3)}, json)
+
+
+def _named(run: str, seed: int) -> Path:
+    """RUN/samples/<time>-s<seed>.png, whose folder is made."""
+    import time
+
+    found = find_run(run)
+    folder = (found if found.is_dir() else found.parent) / "samples"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-s{seed}.png"

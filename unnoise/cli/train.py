@@ -1,0 +1,73 @@
+"""unnoise train"""
+
+from typing import Annotated
+
+import typer
+
+from unnoise.cli.options import JsonOption, PluginOption, QuietOption, ThreadsOption, finish
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="digits, digits-unet, moons, or a .toml file.")],
+    out: Annotated[str | None, typer.Option(help="Folder of the run. [runs/RECIPE]")] = None,
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting, e.g. training.lr=1e-3 (as often as needed)."),
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="Short for --set training.steps=N.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Short for --set training.seed=N.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="Short for --set training.precision=float32|bfloat16.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tenth of the steps, for a try.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with --out, bit for bit.")
+    ] = False,
+    fork: Annotated[str | None, typer.Option(help="Start from the weights of this run.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, print the whole recipe, stop.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [a GPU if any]")] = None,
+    threads: ThreadsOption = None,
+    plugin: PluginOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a model by a recipe. Everything lands in one folder: the model, checkpoints, the whole
+    recipe, metrics.jsonl, sample sheets.
+
+    Example: unnoise train digits --out runs/digits --set training.steps=1500
+    """
+    from unnoise.cli.progress import Progress
+    from unnoise.recipes import parse_changes, prepare
+    from unnoise.recipes.run import toml
+    from unnoise.recipes.run import train as run
+
+    changes = parse_changes(change or [])
+    short = {"steps": steps, "seed": seed, "precision": precision}
+    changes.update({f"training.{k}": v for k, v in short.items() if v is not None})
+    made = prepare(recipe, changes, plugin or [], fork, device)
+    if quick:
+        few = max(1, made.recipe.training.steps // 10)
+        made = prepare(recipe, {**changes, "training.steps": few}, plugin or [], fork, device)
+    if dry_run:
+        typer.echo(toml(made.tables).rstrip())
+        return
+    if not (quiet or json):
+        info = made.data.info
+        kinds = made.tables["model"]
+        typer.echo(
+            f"data {info.name}: {info.count:,} of shape {info.shape}; "
+            f"model: {kinds['network']['kind']}, process {kinds['process']['kind']}, "
+            f"head {kinds['head']['kind']}"
+        )
+    folder = out or f"runs/{made.recipe.name}"
+    progress = Progress(quiet or json)
+    try:
+        run(made, folder, resume=resume, threads=threads, listeners=[progress])
+    finally:
+        progress.close()
+    path = f"{folder}/model.safetensors"
+    finish(f"wrote {path}", {"model": path, "steps": made.recipe.training.steps}, json)

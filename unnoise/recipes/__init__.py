@@ -1,0 +1,17 @@
+"""Floor 6: recipes, and everything composed from the floors below to follow one."""
+
+from unnoise.recipes.evaluation import Evaluation
+from unnoise.recipes.load import Recipe, load_recipe, parse_changes, shipped
+from unnoise.recipes.measure import evaluate
+from unnoise.recipes.run import prepare, train
+
+__all__ = [
+    "Evaluation",
+    "Recipe",
+    "evaluate",
+    "load_recipe",
+    "parse_changes",
+    "prepare",
+    "shipped",
+    "train",
+]

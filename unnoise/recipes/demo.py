@@ -1,0 +1,98 @@
+"""The demo: train on digits, sample, measure, and leave pictures that show what happened."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unnoise.core.errors import InputError
+from unnoise.models import Diffusion, load
+from unnoise.plots import evenly, film, forward_reverse, save_image, strip
+from unnoise.recipes.listeners import write_json
+from unnoise.recipes.measure import evaluate, own_data
+from unnoise.recipes.pictures import draw, forward_frames, frames_of, info_of
+from unnoise.recipes.run import prepare, train
+from unnoise.training import Listener
+from unnoise.training.checkpoints import steps_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the demo made.
+
+    Arguments:
+        figures: as in metrics.json.
+        pictures: files with what they show.
+        model: the trained model's file.
+    """
+
+    figures: dict[str, Any]
+    pictures: list[tuple[Path, str]]
+    model: Path
+
+
+def demo(
+    out: str | Path = "runs/demo",
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    listeners: tuple[Listener, ...] = (),
+    say: Callable[[str], None] = lambda text: None,
+) -> Shown:
+    """Run the demo; a model that is already in ``out`` is used, an interrupted one finished.
+
+    Arguments:
+        out: folder for everything.
+        seed: of the training; the pictures' samples are always those of seed 0.
+        threads: CPU threads; None chooses.
+        listeners: called with the training's events.
+        say: called with a line of text at each stage.
+    """
+    folder = Path(out)
+    made = prepare("digits", {"training.seed": seed, "name": "demo"}, device="cpu")
+    steps = steps_of(folder)
+    if steps and steps[0] >= made.recipe.training.steps:
+        say(f"{folder} holds a trained model already; using it (--out trains another)")
+        model = load(folder)
+        if model.recipe.get("training", {}).get("seed") != seed:
+            raise InputError(
+                f"the model in {folder} was trained with another seed; give another folder: --out."
+            )
+    else:
+        model = train(made, folder, resume=bool(steps), threads=threads, listeners=listeners)
+    say("drawing")
+    pictures = [(folder / "loss.png", "the loss while training"), *draw_all(model, folder)]
+    say("measuring 1,000 samples")
+    figures = evaluate(model, made.recipe.evaluation, cache=folder)
+    write_json(folder / "metrics.json", figures)
+    return Shown(figures, pictures, folder / "model.safetensors")
+
+
+def draw_all(model: Diffusion, folder: Path) -> list[tuple[Path, str]]:
+    """The demo's pictures, into a folder; each with what it shows."""
+    info = info_of(model)
+    classes = info.classes or 1
+    samples, walk, walking = (folder / n for n in ("samples.png", "denoising.png", "walk.gif"))
+    draw(model, model.sample(8 * classes), samples, {"what": "samples", "seed": 0}, columns=classes)
+    frames = frames_of(model, classes)
+    chosen = evenly(len(frames), 10)
+    pictures = [info.to_bytes(frames[i][1]) for i in chosen]
+    captions = [f"sigma {frames[i][0]:.2g}" for i in chosen]
+    save_image(strip(pictures, captions), walk, {"what": "a walk from noise to data", "seed": 0})
+    real = own_data(model, "train")
+    labels = real[:].label
+    if labels is None:
+        raise InputError("the demo needs data with labels.")
+    firsts = torch.tensor([int((labels == c).nonzero()[0]) for c in range(classes)])
+    forward = forward_frames(model, real.batch(firsts).x, 18)
+    both = forward_reverse(
+        [info.to_bytes(x) for _, x in forward], [info.to_bytes(x) for _, x in frames]
+    )
+    film(both, walking)
+    return [
+        (samples, "samples, one class a column"),
+        (walk, "the same noise on its way to ten digits"),
+        (walking, "real digits turned into noise, and noise into new digits"),
+    ]

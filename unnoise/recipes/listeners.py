@@ -1,0 +1,138 @@
+"""What is done beside training: sample sheets, evaluations, a log. None of it changes the run."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from unnoise.core.errors import InputError
+from unnoise.core.files import write_atomic
+from unnoise.models import Diffusion
+from unnoise.plots import loss_curve
+from unnoise.recipes.evaluation import Evaluation
+from unnoise.recipes.measure import evaluate
+from unnoise.recipes.pictures import draw, sheet_size, turn
+from unnoise.training import Began, Ended, Event, Run, Saved, Stepped, Warned
+from unnoise.training.events import read_metrics
+
+
+class SampleSheets:
+    """samples/step-000600.png: always from the same noise, so that the sheets make a film.
+
+    Arguments:
+        folder: where the sheets go.
+        every: steps between two; None makes one at the end.
+    """
+
+    def __init__(self, folder: Path, every: int | None) -> None:
+        self.folder, self.every = folder, every
+
+    def __call__(self, event: Event, run: Run) -> None:
+        if not isinstance(event, Stepped):
+            return
+        due = self.every is not None and event.step % self.every == 0
+        if due or event.step == event.steps:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with run.averaged() as model:
+                if isinstance(model, Diffusion):
+                    n = sheet_size(model)
+                    path = self.folder / f"step-{event.step:06d}.png"
+                    draw(model, model.sample(n), path, labels=turn(model, n))
+
+
+class Evaluations:
+    """A line of figures in metrics.jsonl every so many steps.
+
+    Arguments:
+        path: the metrics.jsonl.
+        settings: how to measure.
+        every: steps between two.
+    """
+
+    def __init__(self, path: Path, settings: Evaluation, every: int | None) -> None:
+        self.path, self.settings, self.every = path, settings, every
+
+    def __call__(self, event: Event, run: Run) -> None:
+        if isinstance(event, Stepped) and self.every and event.step % self.every == 0:
+            with run.averaged() as model:
+                if isinstance(model, Diffusion):
+                    figures = evaluate(model, self.settings, cache=self.path.parent)
+                    line = {"event": "evaluation", "step": event.step, **figures}
+                    with self.path.open("a", encoding="utf-8") as stream:
+                        stream.write(json.dumps(line) + "\n")
+
+
+class LossCurve:
+    """loss.png at the end of the run.
+
+    Arguments:
+        metrics: the metrics.jsonl to draw.
+        path: of the picture.
+    """
+
+    def __init__(self, metrics: Path, path: Path) -> None:
+        self.metrics, self.path = metrics, path
+
+    def __call__(self, event: Event, run: Run) -> None:
+        if isinstance(event, Ended):
+            records = read_metrics(self.metrics)
+            if len(records) > 1:
+                loss_curve(records, self.path)
+
+
+class Log:
+    """log.txt: what happened and when, in words."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __call__(self, event: Event, run: Run) -> None:
+        text = describe(event)
+        if text:
+            self.line(text)
+
+    def line(self, text: str) -> None:
+        with self.path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+
+
+def describe(event: Event) -> str:
+    """An event as one line; nothing for the steps between hundreds."""
+    if isinstance(event, Began):
+        plural = "" if event.threads == 1 else "s"
+        start = (
+            f"resumed at step {event.step} of {event.steps}"
+            if event.step
+            else f"{event.steps} steps"
+        )
+        return (
+            f"{start}, {event.parameters:,} weights on {event.device}, "
+            f"{event.threads} thread{plural} ({event.why})"
+        )
+    if isinstance(event, Stepped) and event.step % 100 == 0:
+        return progress_line(event)
+    if isinstance(event, Saved):
+        return f"saved {event.path}"
+    if isinstance(event, Warned):
+        return f"warning: {event.text}"
+    if isinstance(event, Ended):
+        return (
+            f"trained to step {event.step} in {event.seconds:.1f} s ({event.cpu_seconds:.1f} CPU s)"
+        )
+    return ""
+
+
+def progress_line(event: Stepped) -> str:
+    """``step 1 200/3 000  loss 0.214  812 img/s  1m 04s left``."""
+    minutes, seconds = divmod(round(event.left), 60)
+    left = f"{minutes}m {seconds:02d}s" if minutes else f"{seconds}s"
+    done, steps = f"{event.step:,}".replace(",", " "), f"{event.steps:,}".replace(",", " ")
+    return f"step {done}/{steps}  loss {event.loss:.4g}  {event.rate:,.0f} img/s  {left} left"
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """A JSON file, readable, written whole or not at all."""
+    try:
+        write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from error

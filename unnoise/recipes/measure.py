@@ -1,0 +1,159 @@
+"""All the figures of a model, against data it has not seen."""
+
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.core.noise import Noise
+from unnoise.core.registry import build, names, nearest
+from unnoise.data import Dataset
+from unnoise.evaluation import Judge, cached_judge, features, score
+from unnoise.likelihood import bits_per_dim
+from unnoise.models import Diffusion
+from unnoise.recipes.evaluation import Evaluation
+
+
+def dataset(name: str, table: dict[str, Any] | None = None) -> Dataset:
+    """A data set by name and split, as in "digits:test".
+
+    Arguments:
+        name: a registered kind; after a colon its split.
+        table: further settings of the data set.
+    """
+    kind, _, split = name.partition(":")
+    if kind not in names("dataset"):
+        known = dict.fromkeys(names("dataset"))
+        raise InputError(
+            f"data {kind!r}: unknown.{nearest(kind, known)} Known: {', '.join(known)}."
+        )
+    changes = {"split": split} if split else {}
+    return build("dataset", {**(table or {}), "kind": kind, **changes}, "data")
+
+
+def own_data(model: Diffusion, split: str) -> Dataset:
+    """The data a model was trained on, or its held-out part.
+
+    Raises:
+        InputError: the model file does not say what its data was, or it has no such split.
+    """
+    table = dict(model.recipe.get("data", {}))
+    if not table and model.info is not None and model.info.name in names("dataset"):
+        table = {"kind": model.info.name}
+    if not table:
+        raise InputError("this model does not say what it was trained on; name it with --data.")
+    return dataset(f"{table['kind']}:{split}", table)
+
+
+def evaluate(
+    model: Diffusion,
+    settings: Evaluation | None = None,
+    *,
+    cache: Path | None = None,
+    train: Dataset | None = None,
+    held_out: Dataset | None = None,
+    **how: Any,
+) -> dict[str, Any]:
+    """Measure a model; see ``unnoise.evaluation`` for what each figure means.
+
+    Arguments:
+        model: a trained model.
+        settings: the [evaluation] table.
+        cache: folder to keep the trained judge in.
+        train, held_out: data sets; the model's own when absent.
+        how: arguments of ``Diffusion.sample`` (guidance, solver, steps, grid).
+
+    Returns:
+        Figures by name, ready for metrics.json.
+    """
+    settings = Evaluation() if settings is None else settings
+    train = own_data(model, "train") if train is None else train
+    held_out = own_data(model, "test") if held_out is None else held_out
+    info = train.info
+    count = settings.count
+    asked = (
+        torch.arange(count) % info.classes if info.classes is not None and model.classes else None
+    )
+    x = model.sample(
+        count, seed=settings.seed, **({"label": asked} if asked is not None else {}), **how
+    )
+    known, unseen = train[:], held_out[:]
+    judge: Judge | None = None
+    if unseen.label is not None and asked is not None:
+        shown = features(info, unseen.x)
+        if cache is None:
+            judge = Judge.train(shown, unseen.label)
+        else:
+            path = cache / "judge.safetensors"
+            judge = cached_judge(path, shown, unseen.label, held_out.info.sha256)
+    scores = score(
+        features(info, x.cpu()), asked, features(info, known.x), features(info, unseen.x), judge
+    )
+    found: dict[str, Any] = {k: v for k, v in asdict(scores).items() if v is not None}
+    if settings.likelihood != 0:
+        found.update(likelihood(model, held_out, settings)[0])
+    found["sampling"] = {
+        "seed": settings.seed,
+        "guidance": how.get("guidance") or model.sampling.guidance,
+        "steps": how.get("steps") or model.sampling.steps,
+        "solver": str(how.get("solver") or type(model.sampling.solver).__name__),
+    }
+    return found
+
+
+def likelihood(
+    model: Diffusion, data: Dataset, settings: Evaluation
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Log-likelihood of data given its labels: bits a dimension, or nats for continuous data.
+
+    Returns:
+        Figures for metrics.json; and tensors by example: "log_prob" (nats, of modelled values),
+        and "bits_per_dim" for discrete data.
+    """
+    info = data.info
+    count = min(len(data), settings.likelihood or len(data))
+    index = torch.arange(count)
+    # Dequantised: each value lies anywhere in its level.
+    batch = data.batch(index, Noise(settings.seed, range(count)).child("likelihood"))
+    process = model.process
+    sigma = settings.likelihood_sigma
+    t = process.t_min if sigma is None else float(process.time(math.atan(sigma)))
+    result = model.likelihood(
+        batch.x,
+        batch.cond if model.classes else None,
+        t=t,
+        steps=settings.likelihood_steps,
+        divergence=settings.divergence,
+        seed=settings.seed,
+    )
+    each: dict[str, Tensor] = {"log_prob": result.log_prob}
+    found: dict[str, Any] = {
+        "likelihood_count": count,
+        "likelihood_calls": result.calls,
+        "likelihood_sigma": round(math.tan(float(process.angle(t))), 6),
+    }
+    if info.levels is None:
+        error = float(result.log_prob.std()) / math.sqrt(count) if count > 1 else math.nan
+        found["nats"] = float(result.log_prob.mean())
+        found["nats_standard_error"] = error
+        return found, each
+    low, high = info.offset, info.offset + info.scale * info.levels
+    bits = bits_per_dim(result.log_prob, info.shape, info.levels, low, high)
+    each["bits_per_dim"] = bits.each
+    found["bits_per_dim"] = bits.value
+    found["bits_per_dim_standard_error"] = bits.standard_error
+    return found, each
+
+
+def settings_of(model: Diffusion) -> Evaluation:
+    """The [evaluation] table of the recipe that trained a model."""
+    return build("evaluation", {"kind": "evaluation", **model.recipe.get("evaluation", {})})
+
+
+def with_changes(settings: Evaluation, **changes: Any) -> Evaluation:
+    """A copy of the settings with some of them changed; None changes nothing."""
+    return replace(settings, **{k: v for k, v in changes.items() if v is not None})

@@ -1,0 +1,202 @@
+"""Samples as files: the suffix decides what they become."""
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.core.files import write_atomic
+from unnoise.core.noise import Noise
+from unnoise.data import DataInfo
+from unnoise.models import Diffusion
+from unnoise.plots import film, save_image, scatter, sheet, walk_film
+
+SUFFIXES = (".png", ".gif", ".npz", "a folder")
+
+
+def info_of(model: Diffusion) -> DataInfo:
+    """What is known of the model's data.
+
+    Raises:
+        InputError: the model was never trained, so nobody knows how to show its samples.
+    """
+    if model.info is None:
+        raise InputError("this model was never trained; there is no way to show its samples.")
+    return model.info
+
+
+def is_picture(info: DataInfo) -> bool:
+    """Whether an event is an image with levels."""
+    return info.levels is not None and len(info.shape) == 3 and info.channels in (1, 3)
+
+
+def columns_for(model: Diffusion, n: int) -> int:
+    """Columns of a sheet: one a class where the classes come in turn, else about a square."""
+    if model.classes is not None and model.classes <= 16 and n % model.classes == 0:
+        return model.classes
+    return max(1, round(n**0.5))
+
+
+def sheet_size(model: Diffusion) -> int:
+    """How many samples show a model well: a few of each class, or a cloud of points."""
+    if not is_picture(info_of(model)):
+        return 1000
+    return 4 * model.classes if model.classes and model.classes <= 16 else 64
+
+
+def draw(
+    model: Diffusion,
+    x: Tensor,
+    path: Path,
+    about: dict[str, Any] | None = None,
+    labels: Tensor | None = None,
+    columns: int | None = None,
+) -> None:
+    """A sheet of samples, or a scatter of points.
+
+    Arguments:
+        model: whose samples they are.
+        x: modelled values, shape (N, *event).
+        path: of the PNG.
+        about: goes into the picture's text chunk.
+        labels: classes of points, for their colour.
+        columns: of the sheet.
+    """
+    info = info_of(model)
+    if is_picture(info):
+        grid = sheet(info.to_bytes(x.cpu()), columns=columns or columns_for(model, len(x)))
+        save_image(grid, path, about or {})
+    elif info.shape == (2,):
+        save_image(scatter(x.cpu(), labels=labels), path, about or {})
+    else:
+        raise InputError(
+            f"events of shape {info.shape} cannot be drawn; write them to a .npz file."
+        )
+
+
+def draw_walk(
+    model: Diffusion, frames: Sequence[Tensor], path: Path, labels: Tensor | None = None
+) -> None:
+    """A film of a walk from noise to data: each frame holds modelled values (N, *event)."""
+    info = info_of(model)
+    if is_picture(info):
+        film([info.to_bytes(x.cpu()) for x in frames], path)
+    elif info.shape == (2,):
+        walk_film([x.cpu() for x in frames], path, labels=labels)
+    else:
+        raise InputError(
+            f"events of shape {info.shape} cannot be drawn; write them to a .npz file."
+        )
+
+
+def turn(model: Diffusion, n: int, label: int | None = None, first: int = 0) -> Tensor | None:
+    """The classes that samples first ... first + n - 1 are asked for, shape (n,), or None."""
+    if model.classes is None:
+        return None
+    classes = torch.arange(first, first + n) % model.classes
+    return classes if label is None else torch.full_like(classes, label)
+
+
+def write_arrays(
+    model: Diffusion, x: Tensor, labels: Tensor | None, path: Path, about: Any
+) -> None:
+    """A .npz: ``images`` uint8 (N, H, W, C), or ``values`` float32 (N, *event); ``labels`` (N,)."""
+    info = info_of(model)
+    arrays: dict[str, Any] = {"unnoise": np.array(json.dumps(about))}
+    if is_picture(info):
+        arrays["images"] = info.to_bytes(x.cpu()).permute(0, 2, 3, 1).contiguous().numpy()
+    else:
+        arrays["values"] = info.to_stored(x.cpu()).float().numpy()
+    if labels is not None:
+        arrays["labels"] = labels.numpy()
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    write_atomic(path, stream.getvalue())
+
+
+def write_files(
+    model: Diffusion, x: Tensor, labels: Tensor | None, folder: Path, about: Any
+) -> None:
+    """One PNG a sample: ``00017.png``, or ``00017-3.png`` with its label; actual size."""
+    info = info_of(model)
+    if not is_picture(info):
+        raise InputError(
+            f"events of shape {info.shape} are no pictures; write them to a .npz file."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, image in enumerate(info.to_bytes(x.cpu())):
+        label = "" if labels is None else f"-{int(labels[i])}"
+        one = sheet(image[None], columns=1, scale=1)
+        save_image(one, folder / f"{about.get('first', 0) + i:05d}{label}.png", about)
+
+
+def check_target(path: Path) -> str:
+    """What a path asks for, by its suffix; refuses to overwrite what is not ours.
+
+    Returns:
+        ".png", ".gif", ".npz" or "" for a folder.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".png", ".gif", ".npz", ""):
+        raise InputError(
+            f"{path}: give a name that ends in {', '.join(SUFFIXES[:3])}, or {SUFFIXES[3]}."
+        )
+    if suffix and path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file in it.")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist.")
+    if path.is_file() and not _is_ours(path, suffix):
+        raise InputError(f"{path} exists and was not made by unnoise. Give another name.")
+    if (
+        not suffix
+        and path.is_dir()
+        and any(p.suffix != ".png" or not _is_ours(p, ".png") for p in path.iterdir())
+    ):
+        raise InputError(f"folder {path} holds other files. Give a new or empty one.")
+    return suffix
+
+
+def _is_ours(path: Path, suffix: str) -> bool:
+    """Whether a file carries our mark, and may be made anew."""
+    with path.open("rb") as stream:
+        content = stream.read(1 << 20)
+    return b"unnoise" in content if suffix else False
+
+
+def frames_of(model: Diffusion, n: int, **how: Any) -> list[tuple[float, Tensor]]:
+    """The states of a walk for films and strips: (sigma, x) from noise to data.
+
+    Each state is scaled to the data's own size, ``x s / sqrt(alpha^2 s^2 + sigma^2)`` with s the
+    data's root mean square, so that noise looks like noise and not like black and white.
+    """
+    info = info_of(model)
+    size = float(info.variance + info.mean.square().mean()) ** 0.5
+    frames: list[tuple[float, Tensor]] = []
+    for step in model.walk(n, **how):
+        alpha, sigma = (float(c) for c in model.process.scales(step.s))
+        frames.append((sigma, step.x * (size / (alpha**2 * size**2 + sigma**2) ** 0.5)))
+    return frames
+
+
+def forward_frames(
+    model: Diffusion, x: Tensor, count: int, seed: int = 0
+) -> list[tuple[float, Tensor]]:
+    """Data ``x`` (N, *event) turned into noise step by step, scaled as in ``frames_of``."""
+    info = info_of(model)
+    size = float(info.variance + info.mean.square().mean()) ** 0.5
+    process = model.process
+    # One and the same noise for all times: a straight way around the circle.
+    z = Noise(seed, range(len(x))).child("forward").normal(x)
+    angles = torch.linspace(float(process.angle(process.t_min)), float(process.angle(1.0)), count)
+    frames: list[tuple[float, Tensor]] = []
+    for t in process.time(angles):
+        alpha, sigma = (float(c) for c in process.scales(t))
+        state = alpha * x + sigma * z
+        frames.append((sigma, state * (size / (alpha**2 * size**2 + sigma**2) ** 0.5)))
+    return frames

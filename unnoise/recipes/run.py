@@ -1,0 +1,191 @@
+"""From a recipe to a run folder."""
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unnoise.core.errors import InputError, StorageError
+from unnoise.core.files import write_atomic
+from unnoise.models import Diffusion, Model, load
+from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
+from unnoise.recipes.load import Recipe, load_recipe
+from unnoise.training import Event, Listener, MetricsLog, Run, Saved, fit
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that a run needs, built and checked, before anything is written.
+
+    Arguments:
+        recipe: as read.
+        model: fresh, or with another run's weights.
+        data: to train on.
+        tables: the recipe with every default spelled out.
+    """
+
+    recipe: Recipe
+    model: Model
+    data: Any
+    tables: dict[str, Any]
+
+
+def prepare(
+    source: str | Path | Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
+    fork: str | Path | None = None,
+    device: str | None = None,
+) -> Prepared:
+    """Read a recipe and build what it names.
+
+    Arguments:
+        source: name of a shipped recipe, path of a .toml file, tables, or a Recipe's source.
+        changes: values by dotted name; they win.
+        plugins: the user's Python files.
+        fork: a run or model file whose weights to start from.
+        device: "cpu", "cuda" ...; None takes a GPU where there is one.
+
+    Raises:
+        InputError: one line for each mistake.
+    """
+    recipe = load_recipe(source, changes, plugins)
+    data = recipe.dataset()
+    model = recipe.build_model(data.info)
+    model.recipe = {k: v for k, v in recipe.tables(model).items() if k not in ("model", "sampling")}
+    if fork is not None:
+        try:
+            model.load_state_dict(load(fork).state_dict())
+        except RuntimeError as error:
+            raise InputError(
+                f"{fork} has other weights than this recipe's model; fork with the same [model]."
+            ) from error
+    model.to(_device(device))
+    return Prepared(recipe, model, data, recipe.tables(model))
+
+
+def _device(asked: str | None) -> torch.device:
+    try:
+        device = torch.device(asked or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"device {asked!r} cannot be used: {reason} Try cpu.") from error
+    return device
+
+
+def train(
+    recipe: str | Path | Mapping[str, Any] | Prepared,
+    out: str | Path | None = None,
+    *,
+    changes: Mapping[str, Any] | None = None,
+    plugins: Sequence[str] = (),
+    resume: bool = False,
+    fork: str | Path | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    listeners: Sequence[Listener] = (),
+) -> Diffusion:
+    """Train by a recipe and keep everything in one folder.
+
+    Arguments:
+        recipe: name of a shipped recipe ("digits"), path of a .toml file, or tables.
+        out: the run's folder; "runs/NAME" when absent. It must be new or empty, unless ``resume``.
+        changes: values by dotted name, e.g. {"training.lr": 1e-3}.
+        plugins: the user's Python files to load first.
+        resume: continue the run in ``out``, bit for bit.
+        fork: a run or model file whose weights to start from.
+        device: "cpu", "cuda" ...; None takes a GPU where there is one.
+        threads: CPU threads; None chooses.
+        listeners: called with every event, beside the folder's own.
+
+    Returns:
+        The trained model.
+
+    Raises:
+        InputError, StorageError, NumbersError, Interrupted: as ``fit``.
+    """
+    if isinstance(recipe, Prepared):
+        made = recipe
+    else:
+        made = prepare(recipe, changes, plugins, fork, device)
+    folder = Path(out) if out is not None else Path("runs") / made.recipe.name
+    settings = made.recipe.training
+    check_folder(folder, resume)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
+    metrics = folder / "metrics.jsonl"
+    own: list[Listener] = [
+        Log(folder / "log.txt"),
+        MetricsLog(metrics),
+        SampleSheets(folder / "samples", settings.sample_every),
+        Evaluations(metrics, made.recipe.evaluation, settings.eval_every),
+        LossCurve(metrics, folder / "loss.png"),
+    ]
+
+    def record(event: Event, run: Run) -> None:
+        # Not before the engine has taken the folder: a refused resume changes nothing in it.
+        if isinstance(event, Saved) or not (folder / "recipe.toml").exists():
+            write_atomic(folder / "recipe.toml", toml(made.tables).encode())
+            write_json(folder / "manifest.json", manifest(made, run))
+
+    model = fit(
+        made.model,
+        made.data,
+        settings,
+        out=folder,
+        resume=resume,
+        threads=threads,
+        listeners=[record, *own, *listeners],
+    )
+    assert isinstance(model, Diffusion)
+    return model
+
+
+def check_folder(folder: Path, resume: bool) -> None:
+    """Refuse a folder that already holds something, unless it is a run to go on with."""
+    if resume:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / "recipe.toml").exists():
+            raise InputError(f"{folder} holds no run that could be resumed.")
+        return
+    if folder.is_file():
+        raise InputError(f"{folder} is a file; give the name of a new folder with --out.")
+    if folder.is_dir() and any(folder.iterdir()):
+        number = next(i for i in range(2, 10_000) if not Path(f"{folder}-{i}").exists())
+        raise InputError(
+            f"{folder} exists already. Go on with it by --resume, start anew from its weights by "
+            f"--fork {folder} --out {folder}-{number}, or choose another folder with --out."
+        )
+
+
+def toml(tables: Mapping[str, Any]) -> str:
+    """Tables of a recipe as a TOML file."""
+    import tomli_w
+
+    return tomli_w.dumps(tables)
+
+
+def manifest(made: Prepared, run: Run) -> dict[str, Any]:
+    """What else the bits of a run depend on."""
+    from importlib.metadata import version
+
+    return {
+        "command": " ".join(sys.argv),
+        "unnoise": version("unnoise"),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "device": str(run.accelerator.device),
+        "threads": run.threads,
+        "threads_why": run.why,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "platform": platform.platform(),
+        "seed": made.recipe.training.seed,
+        "data": {"name": made.data.info.name, "sha256": made.data.info.sha256},
+        "processes": run.accelerator.num_processes,
+    }
