@@ -1,4 +1,4 @@
-"""What training looks like: one live line in a terminal, a line now and then in a file."""
+"""What work looks like: one live line in a terminal, a line now and then in a file."""
 
 import sys
 import time
@@ -60,3 +60,29 @@ class Progress:
         if self.live is not None:
             self.live.stop()
             self.live = None
+
+
+class Walking:
+    """Shows how far a walk from noise to data is; in a terminal only.
+
+    Arguments:
+        quiet: show nothing.
+    """
+
+    def __init__(self, quiet: bool) -> None:
+        self.live: Any = None
+        if not quiet and sys.stdout.isatty():
+            from rich.console import Console
+
+            self.live = Console().status("")
+            self.live.start()
+
+    def see(self, sigma: float, steps: int) -> None:
+        """After a step: the noise that is left, and the steps so far."""
+        if self.live is not None:
+            self.live.update(f"step {steps}  sigma {sigma:.3g}")
+
+    def close(self) -> None:
+        """Take the line off the terminal."""
+        if self.live is not None:
+            self.live.stop()

@@ -52,6 +52,7 @@ def sample(
     """
     import time
 
+    from unnoise.cli.progress import Walking
     from unnoise.recipes import pictures
 
     model = load_model(run, plugin, threads)
@@ -71,18 +72,27 @@ def sample(
     about = {k: v for k, v in how.items() if v is not None and k != "solver"}
     about.update({"model": run, "n": n, **({"solver": solver} if solver else {})})
     labels = pictures.turn(model, n, label, first)
+    walking = Walking(quiet or json)
+    frames: list[Any] = []
+    x: Any = None
+    try:
+        for step in model.walk(n, **how):
+            x = step.x
+            sigma, frame = pictures.shown(model, x, step.s)
+            walking.see(sigma, step.index + 1)
+            if suffix == ".gif":
+                frames.append(frame)
+    finally:
+        walking.close()
     if suffix == ".gif":
-        frames = [x for _, x in pictures.frames_of(model, n, **how)]
         pictures.draw_walk(model, frames, target, labels)
+    elif suffix == ".png":
+        columns = None if label is None else max(1, round(n**0.5))
+        pictures.draw(model, x, target, about, labels, columns)
+    elif suffix == ".npz":
+        pictures.write_arrays(model, x, labels, target, about)
     else:
-        x = model.sample(n, **how)
-        if suffix == ".png":
-            columns = None if label is None else max(1, round(n**0.5))
-            pictures.draw(model, x, target, about, labels, columns)
-        elif suffix == ".npz":
-            pictures.write_arrays(model, x, labels, target, about)
-        else:
-            pictures.write_files(model, x, labels, target, about)
+        pictures.write_files(model, x, labels, target, about)
     seconds = time.perf_counter() - began
     if not (quiet or json):
         typer.echo(f"{n} samples in {seconds:.1f} s")

@@ -53,6 +53,7 @@ def demo(
     folder = Path(out)
     made = prepare("digits", {"training.seed": seed, "name": "demo"}, device="cpu")
     steps = steps_of(folder)
+    begun = (folder / "recipe.toml").exists()
     if steps and steps[0] >= made.recipe.training.steps:
         say(f"{folder} holds a trained model already; using it (--out trains another)")
         model = load(folder)
@@ -61,7 +62,7 @@ def demo(
                 f"the model in {folder} was trained with another seed; give another folder: --out."
             )
     else:
-        model = train(made, folder, resume=bool(steps), threads=threads, listeners=listeners)
+        model = train(made, folder, resume=begun, threads=threads, listeners=listeners)
     say("drawing")
     pictures = [(folder / "loss.png", "the loss while training"), *draw_all(model, folder)]
     say("measuring 1,000 samples")

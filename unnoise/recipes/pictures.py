@@ -169,34 +169,33 @@ def _is_ours(path: Path, suffix: str) -> bool:
     return b"unnoise" in content if suffix else False
 
 
-def frames_of(model: Diffusion, n: int, **how: Any) -> list[tuple[float, Tensor]]:
-    """The states of a walk for films and strips: (sigma, x) from noise to data.
+def shown(model: Diffusion, x: Tensor, t: Tensor) -> tuple[float, Tensor]:
+    """A state at time t as a picture can show it: (sigma, x scaled to the data's own size).
 
-    Each state is scaled to the data's own size, ``x s / sqrt(alpha^2 s^2 + sigma^2)`` with s the
-    data's root mean square, so that noise looks like noise and not like black and white.
+    ``x s / sqrt(alpha^2 s^2 + sigma^2)`` with s the data's root mean square, so that noise looks
+    like noise and not like black and white; at t = 0 it is x itself.
     """
     info = info_of(model)
     size = float(info.variance + info.mean.square().mean()) ** 0.5
-    frames: list[tuple[float, Tensor]] = []
-    for step in model.walk(n, **how):
-        alpha, sigma = (float(c) for c in model.process.scales(step.s))
-        frames.append((sigma, step.x * (size / (alpha**2 * size**2 + sigma**2) ** 0.5)))
-    return frames
+    alpha, sigma = (float(c) for c in model.process.scales(t))
+    return sigma, x * (size / (alpha**2 * size**2 + sigma**2) ** 0.5)
+
+
+def frames_of(model: Diffusion, n: int, **how: Any) -> list[tuple[float, Tensor]]:
+    """The states of a walk from noise to data, as ``shown``; arguments of ``Diffusion.walk``."""
+    return [shown(model, step.x, step.s) for step in model.walk(n, **how)]
 
 
 def forward_frames(
     model: Diffusion, x: Tensor, count: int, seed: int = 0
 ) -> list[tuple[float, Tensor]]:
-    """Data ``x`` (N, *event) turned into noise step by step, scaled as in ``frames_of``."""
-    info = info_of(model)
-    size = float(info.variance + info.mean.square().mean()) ** 0.5
+    """Data ``x`` (N, *event) turned into noise in ``count`` steps, as ``shown``."""
     process = model.process
-    # One and the same noise for all times: a straight way around the circle.
+    # One and the same noise for all times: straight along the circle.
     z = Noise(seed, range(len(x))).child("forward").normal(x)
     angles = torch.linspace(float(process.angle(process.t_min)), float(process.angle(1.0)), count)
     frames: list[tuple[float, Tensor]] = []
     for t in process.time(angles):
-        alpha, sigma = (float(c) for c in process.scales(t))
-        state = alpha * x + sigma * z
-        frames.append((sigma, state * (size / (alpha**2 * size**2 + sigma**2) ** 0.5)))
+        alpha, sigma = process.scales(t, x)
+        frames.append(shown(model, alpha * x + sigma * z, t))
     return frames

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from unnoise.core.errors import InputError, StorageError
+from unnoise.core.errors import InputError, Interrupted, StorageError
 from unnoise.core.files import write_atomic
 from unnoise.models import Diffusion, Model, load
 from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
@@ -135,15 +135,21 @@ def train(
             write_atomic(folder / "recipe.toml", toml(made.tables).encode())
             write_json(folder / "manifest.json", manifest(made, run))
 
-    model = fit(
-        made.model,
-        made.data,
-        settings,
-        out=folder,
-        resume=resume,
-        threads=threads,
-        listeners=[record, *own, *listeners],
-    )
+    try:
+        model = fit(
+            made.model,
+            made.data,
+            settings,
+            out=folder,
+            resume=resume,
+            threads=threads,
+            listeners=[record, *own, *listeners],
+        )
+    except Interrupted as stop:
+        again = f"Go on with: unnoise train {folder}/recipe.toml --out {folder} --resume"
+        raise Interrupted(
+            str(stop).replace("Go on with --resume.", again), stop.exit_code
+        ) from None
     assert isinstance(model, Diffusion)
     return model
 

@@ -179,7 +179,8 @@ class Run:
             raise InputError(
                 f"{folder} was trained with other settings: {'; '.join(changed[:3])}"
                 f"{f' and {len(changed) - 3} more' if len(changed) > 3 else ''}. Resume would not "
-                "be exact. Set them back, or start anew from its weights with --fork."
+                f"be exact. Resume the run's own recipe, {folder}/recipe.toml, or start anew from its "
+                "weights with --fork."
             )
         try:
             self.model.load_state_dict(_under("weights.", found.state))
@@ -217,7 +218,7 @@ def _changes(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found += _changes(old, new, f"{path}.")  # pyright: ignore[reportUnknownArgumentType]
         else:
-            found.append(f"{path} was {old}, now {new}")
+            found.append(f"{path} was {str(old)[:40]}, now {str(new)[:40]}")
     return found
 
 
