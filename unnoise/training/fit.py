@@ -179,8 +179,8 @@ class Run:
             raise InputError(
                 f"{folder} was trained with other settings: {'; '.join(changed[:3])}"
                 f"{f' and {len(changed) - 3} more' if len(changed) > 3 else ''}. Resume would not "
-                f"be exact. Resume the run's own recipe, {folder}/recipe.toml, or start anew from its "
-                "weights with --fork."
+                f"be exact. Resume with the run's own recipe, {folder}/recipe.toml, or start anew "
+                "from its weights with --fork."
             )
         try:
             self.model.load_state_dict(_under("weights.", found.state))
@@ -309,7 +309,9 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
         for optimiser in run.optimisers:
             optimiser.zero_grad()
 
+    before = run.threads
     run.threads, run.why = choose(trial, threads)
+    run.why = "as before the stop" if run.threads == before else run.why
     parameters = sum(p.numel() for p in model.parameters())
     device = str(run.accelerator.device)
     tell(Began(run.step, settings.steps, parameters, run.threads, run.why, device))
