@@ -31,14 +31,21 @@ for verb in (train, sample, likelihood, evaluate, show, demo):
     )(verb)
 
 
-@app.callback()
-def every(version: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
-    """Options of the program itself."""
-    if version:
+def _version(asked: bool) -> None:
+    if asked:
         from importlib.metadata import version as installed
 
         typer.echo(f"unnoise {installed('unnoise')}")
         raise typer.Exit
+
+
+@app.callback()
+def every(
+    version: bool = typer.Option(
+        False, "--version", help="Print the version.", is_eager=True, callback=_version
+    ),
+) -> None:
+    """Options of the program itself."""
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -52,6 +59,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _plain_output()
     try:
         code = app(words, prog_name="unnoise", standalone_mode=False)
+        if code == 130:  # Typer keeps the KeyboardInterrupt to itself
+            _say("interrupted.", code)
         sys.stdout.flush()
     except BaseException as error:
         code = _ended(error, more)
@@ -59,7 +68,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _plain_output() -> None:
-    """A terminal that cannot write a letter shows it as a question mark; it is no error."""
+    """A terminal that cannot write a letter shows it as a question mark; it is no error. Where
+    there is none at all (`>&-`), nothing is shown."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Any = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -86,7 +98,7 @@ def _ended(error: BaseException, more: bool) -> int:
         return _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _say("interrupted.", 130)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _no_memory(error):
         return _say("memory has run out. Try a smaller batch or fewer samples at once.", 3)
     if isinstance(error, BrokenPipeError):
         return 141
@@ -99,6 +111,14 @@ def _ended(error: BaseException, more: bool) -> int:
         return _say(" ".join(str(message()).split()).rstrip(".") + ". See --help.", 2)
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     return _say(f"this is a bug in unnoise: {line} (--traceback shows more; please report it)", 1)
+
+
+def _no_memory(error: BaseException) -> bool:
+    """Torch has no class of its own for the CPU's."""
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "out of memory" in said
+    )
 
 
 def _say(text: str, code: int) -> int:

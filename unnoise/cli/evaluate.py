@@ -52,7 +52,7 @@ def evaluate(
     Example: unnoise evaluate runs/digits -n 1000
     """
     from unnoise.recipes import evaluate as measure
-    from unnoise.recipes.listeners import write_json
+    from unnoise.recipes.listeners import check_json, write_json
     from unnoise.recipes.measure import dataset, settings_of, with_changes
 
     model = load_model(run, plugin, threads)
@@ -60,6 +60,8 @@ def evaluate(
     found = find_run(run)
     folder = found if found.is_dir() else found.parent
     how: dict[str, Any] = {"guidance": guidance, "solver": solver, "steps": steps, "grid": grid}
+    path = Path(out) if out is not None else folder / "metrics.json"
+    check_json(path)
     result = measure(
         model,
         settings,
@@ -67,7 +69,6 @@ def evaluate(
         held_out=None if against is None else dataset(against),
         **{k: v for k, v in how.items() if v is not None},
     )
-    path = Path(out) if out is not None else folder / "metrics.json"
     write_json(path, result)
     if not (quiet or json):
         typer.echo(table(figures(result)))

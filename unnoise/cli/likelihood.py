@@ -15,6 +15,7 @@ from unnoise.cli.options import (
     find_run,
     finish,
     load_model,
+    with_error,
 )
 
 
@@ -79,9 +80,8 @@ def likelihood(
     count, calls = figures["likelihood_count"], figures["likelihood_calls"]
     if not (quiet or json):
         unit, name = ("bits/dim", "bits_per_dim") if "bits_per_dim" in figures else ("nats", "nats")
-        error = figures[f"{name}_standard_error"]
         typer.echo(
-            f"{figures[name]:.3f} ± {error:.3f} {unit} (n={count}, {calls} calls each; "
+            f"{with_error(figures, name)} {unit} (n={count}, {calls} calls each; "
             f"density of the data with noise sigma {figures['likelihood_sigma']:g})"
         )
     path = folder / "likelihood.json"

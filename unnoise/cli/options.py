@@ -83,15 +83,15 @@ def figures(found: dict[str, Any]) -> list[tuple[str, str]]:
         ),
     ]
     if "bits_per_dim" in found:
-        error = found["bits_per_dim_standard_error"]
-        rows.append(
-            (
-                "bits/dim, held out",
-                f"{found['bits_per_dim']:.3f} ± {error:.3f}  (n={found['likelihood_count']}, "
-                f"{found['likelihood_calls']} calls each)",
-            )
-        )
+        count, calls = found["likelihood_count"], found["likelihood_calls"]
+        value = with_error(found, "bits_per_dim")
+        rows.append(("bits/dim, held out", f"{value}  (n={count}, {calls} calls each)"))
     if "nats" in found:
-        error = found["nats_standard_error"]
-        rows.append(("log-likelihood, held out", f"{found['nats']:.3f} ± {error:.3f} nats"))
+        rows.append(("log-likelihood, held out", f"{with_error(found, 'nats')} nats"))
     return rows
+
+
+def with_error(found: dict[str, Any], name: str) -> str:
+    """A figure with its standard error, where it has one."""
+    error = found[f"{name}_standard_error"]
+    return f"{found[name]:.3f}" + ("" if error is None else f" ± {error:.3f}")

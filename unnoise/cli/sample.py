@@ -69,8 +69,7 @@ def sample(
         "first": first,
         "exact": not fast,
     }
-    about = {k: v for k, v in how.items() if v is not None and k != "solver"}
-    about.update({"model": run, "n": n, **({"solver": solver} if solver else {})})
+    about = {"model": run, "n": n, **pictures.recipe_of(model, how)}
     labels = pictures.turn(model, n, label, first)
     walking = Walking(quiet or json)
     frames: list[Any] = []

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unnoise.cli.options import PluginOption, find_run, table
+from unnoise.core.ranges import MOST
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -98,7 +99,9 @@ def _type(entry: dict[str, Any]) -> str:
     if "anyOf" in entry:
         return " or ".join(_type(e) for e in entry["anyOf"] if e.get("type") != "null")
     limits = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
-    ranges = [f"{sign} {entry[key]}" for key, sign in limits.items() if key in entry]
+    ranges = [
+        f"{sign} {entry[key]}" for key, sign in limits.items() if entry.get(key, MOST) != MOST
+    ]
     return " ".join([str(entry.get("type", "anything")), *ranges])
 
 

@@ -1,10 +1,18 @@
 """unnoise train"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from unnoise.cli.options import JsonOption, PluginOption, QuietOption, ThreadsOption, finish
+from unnoise.cli.options import (
+    JsonOption,
+    PluginOption,
+    QuietOption,
+    ThreadsOption,
+    find_run,
+    finish,
+)
 
 
 def train(
@@ -42,19 +50,23 @@ def train(
     """
     from unnoise.cli.progress import Progress
     from unnoise.recipes import parse_changes, prepare
-    from unnoise.recipes.run import toml
+    from unnoise.recipes.run import check_folder, own_recipe, toml
     from unnoise.recipes.run import train as run
 
     changes = parse_changes(change or [])
     short = {"steps": steps, "seed": seed, "precision": precision}
     changes.update({f"training.{k}": v for k, v in short.items() if v is not None})
-    made = prepare(recipe, changes, plugin or [], fork, device)
+    source = own_recipe(recipe, None if out is None else Path(out), resume)
+    start = None if fork is None else find_run(fork)
+    made = prepare(source, changes, plugin or [], start, device)
     if quick:
         few = max(1, made.recipe.training.steps // 10)
-        made = prepare(recipe, {**changes, "training.steps": few}, plugin or [], fork, device)
+        made = prepare(source, {**changes, "training.steps": few}, plugin or [], start, device)
     if dry_run:
         typer.echo(toml(made.tables).rstrip())
         return
+    folder = out or f"runs/{made.recipe.name}"
+    check_folder(Path(folder), resume)
     if not (quiet or json):
         info = made.data.info
         kinds = made.tables["model"]
@@ -63,7 +75,6 @@ def train(
             f"model: {kinds['network']['kind']}, process {kinds['process']['kind']}, "
             f"head {kinds['head']['kind']}"
         )
-    folder = out or f"runs/{made.recipe.name}"
     progress = Progress(quiet or json)
     try:
         run(made, folder, resume=resume, threads=threads, listeners=[progress])

@@ -43,7 +43,9 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut."""
+    """Make renames in a folder survive a power cut (Windows cannot, and does it by itself)."""
+    if os.name == "nt":
+        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -68,7 +70,8 @@ def pack(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
     """A container's bytes; the same content always gives the same bytes."""
     from safetensors.torch import save
 
-    held = {name: tensor.detach().contiguous().cpu() for name, tensor in tensors.items()}
+    # Clones, because weights may share their storage and safetensors refuses that.
+    held = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     sealed = {**document, "sha256": _seal(document, held)}
     # One key only: safetensors writes several in no fixed order.
     return save(held, metadata={"unnoise": _canonical(sealed)})

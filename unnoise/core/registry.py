@@ -10,6 +10,7 @@ A class belongs to the family named by the ``family`` attribute of its base (``P
 table, or as a string that is short for ``{kind = "..."}``.
 """
 
+import difflib
 import functools
 import importlib.util
 import inspect
@@ -156,6 +157,9 @@ def build(
         raise InputError(f"{where} = {value!r}: give a name or a table with a 'kind' ({family}).")
     table = dict(typing.cast(Mapping[str, Any], value))
     if "kind" not in table:
+        near = difflib.get_close_matches("kind", table, 1)
+        if near:
+            raise InputError(f"{where}.{near[0]}: no such setting. Did you mean 'kind'?")
         raise InputError(f"{where}: 'kind' is missing. Known: {', '.join(names(family))}.")
     return construct(lookup(family, table.pop("kind"), f"{where}.kind"), table, where, fill)
 
@@ -230,7 +234,13 @@ def spec(obj: Any) -> dict[str, Any]:
     table: dict[str, Any] = {"kind": name}
     for key, value in arguments.items():
         if value is None:
-            continue  # Absent means None: TOML has no null.
+            default = inspect.signature(call).parameters[key].default
+            if default is not None and default is not inspect.Parameter.empty:
+                raise InputError(
+                    f"{type(obj).__name__}.{key} = None cannot be written to a file: what is "
+                    f"absent there means the default, {default!r}. Make None the default."
+                )
+            continue
         found = member_of(parameters[key])
         if found is not None:
             table[key] = _member_spec(found[0], value)

@@ -88,8 +88,17 @@ def problems_of(call: Callable[..., Any], arguments: Mapping[str, Any], where: s
     except pydantic.ValidationError as error:
         return [_line(dict(e), parameters, where) for e in error.errors()]
     except TypeError as error:
-        return [f"{where}: {error}."]
+        key = next(k for k, v in seen.items() if not _is_jsonable(v))
+        return [f"{where}.{key}: {error}."]
     return []
+
+
+def _is_jsonable(value: Any) -> bool:
+    try:
+        json.dumps(value, default=jsonable)
+    except TypeError:
+        return False
+    return True
 
 
 def check(call: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:

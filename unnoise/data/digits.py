@@ -17,12 +17,15 @@ LICENCE = (
 
 @register("dataset", "digits")
 def digits(
-    split: Literal["train", "test", "all"] = "train", dequantize: bool = True
+    split: Literal["train", "test", "all"] = "train",
+    labels: bool = True,
+    dequantize: bool = True,
 ) -> TensorDataset:
     """Handwritten digits, event shape (1, 8, 8), 17 levels, 10 classes.
 
     Arguments:
         split: "train" (1,200 images), "test" (597 held out) or "all".
+        labels: whether the digits come with their class; without, a model of all digits alike.
         dequantize: spread each level over its width in training; without it a likelihood is
             meaningless.
 
@@ -35,13 +38,13 @@ def digits(
     file = resources.files("unnoise.data").joinpath("digits.npz")
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         images = torch.from_numpy(arrays["images"])
-        labels = torch.from_numpy(arrays["labels"])
+        classes = torch.from_numpy(arrays["labels"])
         held_out = torch.from_numpy(arrays["held_out"])
     wanted = {"train": ~held_out, "test": held_out, "all": torch.ones_like(held_out)}[split]
     return TensorDataset(
         "digits",
         images[wanted],
-        labels[wanted],
+        classes[wanted] if labels else None,
         levels=17,
         dequantize=dequantize,
         licence=LICENCE,

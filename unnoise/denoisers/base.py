@@ -37,7 +37,8 @@ class Denoiser(nn.Module, ABC):
 
         Arguments:
             x: states at time t, shape (B, *event).
-            t: times in [0, 1], shape () or (B,), float64; 0 is the data, 1 the prior.
+            t: times in (0, 1], shape () or (B,), float64; 1 is the prior. At 0 the data is known
+                and nobody asks.
             cond: conditions, one row for each sample.
         """
 

@@ -1,6 +1,7 @@
 """Denoiser -> denoiser: pull the belief towards a condition."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 from unnoise.core.broadcast import double
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
+from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser
 
 
@@ -41,7 +43,7 @@ class ClassifierFree(GaussianDenoiser):
         both = self.inner(torch.cat([x, x]), twice, cond.cat(cond.null()))
         given, without = both.mean.chunk(2)
         var = both.var[: len(x)] if isinstance(both.var, Tensor) and both.var.ndim else both.var
-        return Normal(without + self.scale * (given - without), var)
+        return replace(both, mean=without + self.scale * (given - without), var=var)
 
 
 @final
@@ -75,6 +77,11 @@ class Guided(GaussianDenoiser):
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
         alpha, sigma = self.process.scales(t, x)
+        if not bool((alpha > 0).all()):
+            raise InputError(
+                "guidance divides by alpha, which is 0 at t = 1 under "
+                f"{type(self.process).__name__}; start at t = {self.process.t_max:g}."
+            )
         with torch.enable_grad():
             # Who differentiates the belief in x (likelihoods do) needs the guidance's part as well.
             probe = x if x.requires_grad else x.detach().requires_grad_()
@@ -82,4 +89,4 @@ class Guided(GaussianDenoiser):
                 self.log_prob(probe, t).sum(), probe, create_graph=x.requires_grad
             )
         belief = self.inner(x, t, cond)
-        return Normal(belief.mean + self.scale * sigma**2 / alpha * gradient, belief.var)
+        return replace(belief, mean=belief.mean + self.scale * sigma**2 / alpha * gradient)

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, NumbersError
 from unnoise.core.noise import Noise
+from unnoise.core.ranges import MOST
 from unnoise.core.registry import member, register
 from unnoise.data import DataInfo
 from unnoise.denoisers import ClassifierFree, Head, NetworkDenoiser, Point, Variance
@@ -58,7 +59,7 @@ class Diffusion(Model):
             member(Head, head),
             member(Variance, variance),
         )
-        self.objective: Objective = member(Objective, objective)
+        self._objective: Objective = member(Objective, objective)
         self.sampling = Sampling()
         self.info: DataInfo | None = None
         self.recipe: dict[str, Any] = {}
@@ -70,6 +71,11 @@ class Diffusion(Model):
     @property
     def process(self) -> GaussianProcess:
         return self.denoiser.process
+
+    @property
+    def objective(self) -> Objective:
+        """What it is taught; fixed, like the network, because the file tells how it was made."""
+        return self._objective
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,8 +136,7 @@ class Diffusion(Model):
         Raises:
             InputError: before the first network call, when an argument cannot be used.
         """
-        x = torch.empty(0)
-        for step in self.walk(
+        parts, _, threads = self._begin(
             n,
             cond,
             seed=seed,
@@ -142,11 +147,42 @@ class Diffusion(Model):
             grid=grid,
             first=first,
             exact=exact,
-        ):
-            x = step.x
+        )
+        found: list[Tensor] = []
+        with self._still(threads):
+            # One chunk after another, so that only one is in memory with its walk.
+            for part in parts:
+                *_, last = part
+                found.append(last.x)
+        x = torch.cat(found)[:n]
+        if not bool(torch.isfinite(x).all()):
+            raise NumbersError(
+                "the samples hold NaN or infinite numbers: the weights or the guidance are too "
+                "large."
+            )
         return x
 
-    def walk(
+    def walk(self, n: int, cond: Condition | None = None, **how: Any) -> Iterator[Step]:
+        """The steps that ``sample`` takes, for films and progress; arguments as there.
+
+        Yields:
+            Step(index, t, s, x, belief) for all ``n`` samples; the belief is its mean, a point.
+        """
+        parts, count, threads = self._begin(n, cond, **how)
+        for _ in range(count):
+            # Between two steps grad mode and thread count are the caller's again.
+            with self._still(threads):
+                moved = [next(part) for part in parts]
+            beliefs = [step.belief.mean for step in moved if step.belief is not None]
+            yield Step(
+                moved[0].index,
+                moved[0].t,
+                moved[0].s,
+                torch.cat([step.x for step in moved])[:n],
+                Normal(torch.cat(beliefs)[:n]) if beliefs else None,
+            )
+
+    def _begin(
         self,
         n: int,
         cond: Condition | None = None,
@@ -159,20 +195,16 @@ class Diffusion(Model):
         grid: Grid | str | Sequence[float] | None = None,
         first: int = 0,
         exact: bool = True,
-    ) -> Iterator[Step]:
-        """The steps that ``sample`` takes, for films and progress; arguments as there.
-
-        Yields:
-            Step(index, t, s, x, belief) for all ``n`` samples; the belief is its mean, a point.
-        """
-        if not _whole(n) or n < 1:
-            raise InputError(f"n = {n!r}: give a whole number of samples, at least 1.")
+    ) -> tuple[list[Iterator[Step]], int, int | None]:
+        """Check everything; the walk of each chunk, its number of steps, and the threads to use."""
+        if not _whole(n) or not 1 <= n <= MOST:
+            raise InputError(f"n = {n!r}: give a whole number of samples, 1 to {MOST:,}.")
         if not _whole(first) or first < 0:
             raise InputError(f"first = {first!r}: samples are numbered from 0.")
         if not _whole(seed):
             raise InputError(f"seed = {seed!r}: give a whole number.")
         how = self.sampling
-        used = member(Solver, how.solver if solver is None else solver)
+        used: Solver = member(Solver, how.solver if solver is None else solver)
         scale = how.guidance if guidance is None else guidance
         cond = self._condition(n, cond, label, first)
         if not isinstance(scale, Real) or not 0 <= scale < math.inf:
@@ -192,6 +224,12 @@ class Diffusion(Model):
             how.grid if grid is None else grid,
             start,
         )
+        if float(times[0]) != start or float(times[-1]) != 0:
+            raise InputError(
+                f"times run from {float(times[0]):g} to {float(times[-1]):g}; a sample starts as "
+                f"noise at {start:g} and ends as data at 0."
+            )
+        used.plan(self.process, times, self._moments())  # says now what it would say later
         parts: list[Iterator[Step]] = []
         for rows in _chunks(n, how.chunk if exact else n):
             noise = Noise(seed, [first + i for i in rows])
@@ -201,18 +239,7 @@ class Diffusion(Model):
             parts.append(
                 trajectory(used, denoiser, x.to(self.device), times, some, walk, self._moments())
             )
-        for _ in range(len(times) - 1):
-            # Between two steps grad mode and thread count are the caller's again.
-            with self._still(how.threads if exact else None):
-                moved = [next(part) for part in parts]
-            beliefs = [step.belief.mean for step in moved if step.belief is not None]
-            yield Step(
-                moved[0].index,
-                moved[0].t,
-                moved[0].s,
-                torch.cat([step.x for step in moved])[:n],
-                Normal(torch.cat(beliefs)[:n]) if beliefs else None,
-            )
+        return parts, len(times) - 1, how.threads if exact else None
 
     # -- likelihood -----------------------------------------------------------------------------
 
@@ -241,6 +268,13 @@ class Diffusion(Model):
         """
         if tuple(x.shape[1:]) != self.shape:
             raise InputError(f"data of shape {tuple(x.shape[1:])}; this model knows {self.shape}.")
+        if len(x) == 0:
+            raise InputError("there is no data; give at least one example.")
+        if not bool(torch.isfinite(x).all()):
+            raise InputError("the data holds NaN or infinite numbers; it has no likelihood.")
+        if not 0 <= guidance < math.inf:
+            raise InputError(f"guidance = {guidance!r}: accepted are numbers from 0.")
+        x = x.to(self.device, next(self.parameters()).dtype)
         if cond is None and label is None and self.network.reads:
             cond = self._condition(len(x), None, 0, 0)
             cond = None if cond is None else cond.null()
@@ -255,7 +289,7 @@ class Diffusion(Model):
                 results.append(
                     log_prob(
                         denoiser,
-                        x[rows].to(self.device),
+                        x[rows],
                         some,
                         t=t,
                         steps=steps,
@@ -294,6 +328,8 @@ class Diffusion(Model):
         if not self.network.reads:
             if label is not None:
                 raise InputError(f"label = {label}: this model was trained without labels.")
+            if cond is not None and cond.slots and len(cond) != n:
+                raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")
             return cond
         if cond is not None and label is not None:
             raise InputError("give either cond or label, not both.")
@@ -304,9 +340,10 @@ class Diffusion(Model):
                 chosen = turn if label is None else torch.as_tensor(label)
             except (TypeError, ValueError, RuntimeError) as error:
                 raise InputError(f"label = {label!r}: give whole numbers.") from error
-            if chosen.dtype != torch.int64 or chosen.ndim > 1 or chosen.numel() not in (1, n):
+            whole = chosen.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+            if not whole or chosen.ndim > 1 or chosen.numel() not in (1, n):
                 raise InputError(f"label = {label}: give one whole number, or {n} of them.")
-            cond = Condition(label=chosen.reshape(-1).expand(n))
+            cond = Condition(label=chosen.long().reshape(-1).expand(n))
         if len(cond) != n:
             raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")
         bad = None if cond.label is None else cond.label[(cond.label < 0) | (cond.label >= classes)]

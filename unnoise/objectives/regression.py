@@ -41,6 +41,6 @@ class Regression(Objective):
         t = self.times.sample(process, noise.child("time"))
         x = process.forward(x0, t).sample(noise.child("forward"))
         error = (denoiser(x, t, cond).mean - x0).float().square().flatten(1).mean(1)
-        weight = self.weight(*process.scales(t)).to(error)
-        value = weight * error
-        return Loss(value, {"log_snr": process.log_snr(t), "loss": value.detach()})
+        alpha, sigma = process.scales(t)
+        value = self.weight(alpha, sigma).to(error) * error
+        return Loss(value, {"log_snr": 2 * (alpha.log() - sigma.log()), "loss": value.detach()})

@@ -200,7 +200,12 @@ class GaussianProcess(Process, SDE):
 
         Returns:
             (A, B, lower), float64.
+
+        Raises:
+            InputError: eta outside [0, 1].
         """
+        if not 0 <= float(eta) <= 1:
+            raise InputError(f"eta = {float(eta):g}: accepted are 0 (DDIM) to 1 (ancestral).")
         alpha_s, sigma_s = self.scales(s)
         alpha_t, sigma_t = self.scales(t)
         _, v = self.transition(s, t)

@@ -46,7 +46,7 @@ class VP(LinearBeta):
     ``alpha = exp(-B/2)``, ``sigma = sqrt(1 - exp(-B))``, ``B(t) = int_0^t beta``.
 
     Arguments:
-        beta_min: beta(0) > 0, per unit of time.
+        beta_min: beta(0) >= 0, per unit of time.
         beta_max: beta(1) > beta_min.
 
     References:
@@ -76,7 +76,7 @@ class SubVP(LinearBeta):
     ``alpha = exp(-B/2)``, ``sigma = 1 - exp(-B)``, ``B(t) = int_0^t beta``.
 
     Arguments:
-        beta_min: beta(0) > 0, per unit of time.
+        beta_min: beta(0) >= 0, per unit of time.
         beta_max: beta(1) > beta_min.
 
     References:

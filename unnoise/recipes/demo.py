@@ -56,13 +56,13 @@ def demo(
     begun = (folder / "recipe.toml").exists()
     if steps and steps[0] >= made.recipe.training.steps:
         say(f"{folder} holds a trained model already; using it (--out trains another)")
-        model = load(folder)
-        if model.recipe.get("training", {}).get("seed") != seed:
+        if load(folder).recipe.get("training", {}).get("seed") != seed:
             raise InputError(
                 f"the model in {folder} was trained with another seed; give another folder: --out."
             )
     else:
-        model = train(made, folder, resume=begun, threads=threads, listeners=listeners)
+        train(made, folder, resume=begun, threads=threads, listeners=listeners)
+    model = load(folder)
     say("drawing")
     pictures = [(folder / "loss.png", "the loss while training"), *draw_all(model, folder)]
     say("measuring 1,000 samples")

@@ -56,7 +56,7 @@ class Evaluations:
         if isinstance(event, Stepped) and self.every and event.step % self.every == 0:
             with run.averaged() as model:
                 if isinstance(model, Diffusion):
-                    figures = evaluate(model, self.settings, cache=self.path.parent)
+                    figures = evaluate(model, self.settings, cache=self.path.parent, train=run.data)
                     line = {"event": "evaluation", "step": event.step, **figures}
                     with self.path.open("a", encoding="utf-8") as stream:
                         stream.write(json.dumps(line) + "\n")
@@ -76,7 +76,7 @@ class LossCurve:
     def __call__(self, event: Event, run: Run) -> None:
         if isinstance(event, Ended):
             records = read_metrics(self.metrics)
-            if len(records) > 1:
+            if sum(record.get("event") == "step" for record in records) > 1:
                 loss_curve(records, self.path)
 
 
@@ -128,6 +128,16 @@ def progress_line(event: Stepped) -> str:
     left = f"{minutes}m {seconds:02d}s" if minutes else f"{seconds}s"
     done, steps = f"{event.step:,}".replace(",", " "), f"{event.steps:,}".replace(",", " ")
     return f"step {done}/{steps}  loss {event.loss:.4g}  {event.rate:,.0f} img/s  {left} left"
+
+
+def check_json(path: Path) -> None:
+    """Refuse, before any work is done, a path that figures cannot or should not be written to."""
+    if path.suffix != ".json" or path.is_dir():
+        raise InputError(f"{path}: figures are written to a .json file; give it that suffix.")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist.")
+    if path.exists() and '"protocol"' not in path.read_text("utf-8", errors="replace"):
+        raise InputError(f"{path} exists and was not made by unnoise. Give another name.")
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +13,7 @@ from unnoise.core.registry import build, load_plugin, nearest, spec
 from unnoise.data import DataInfo, Dataset
 from unnoise.models import Model, Sampling
 from unnoise.recipes.evaluation import Evaluation
+from unnoise.recipes.lines import Source
 from unnoise.training import Training
 
 TABLES = ("data", "model", "sampling", "training", "evaluation")
@@ -27,6 +28,7 @@ class Recipe:
         plugins: Python files of the user's that it needs.
         data, model: tables with a ``kind``.
         sampling, training, evaluation: how to use, train and measure the model.
+        written: what it was read from, for messages.
     """
 
     name: str
@@ -36,10 +38,12 @@ class Recipe:
     sampling: Sampling
     training: Training
     evaluation: Evaluation
+    written: Source = field(default=Source(), compare=False)
 
     def dataset(self) -> Dataset:
         """The data set to train on."""
-        return build("dataset", self.data, "data")
+        with self.written.named():
+            return build("dataset", self.data, "data")
 
     def build_model(self, info: DataInfo) -> Model:
         """A fresh model; ``shape``, ``classes``, ``levels`` and ``seed`` that are absent from the
@@ -47,13 +51,13 @@ class Recipe:
         known = {"shape": info.shape, "classes": info.classes, "levels": info.levels}
         fill = {k: v for k, v in known.items() if v is not None}
         fill["seed"] = self.training.seed
-        model: Model = build("model", self.model, "model", fill)
+        with self.written.named():
+            model: Model = build("model", self.model, "model", fill)
         model.sampling = self.sampling
         return model
 
-    def tables(self, model: Model) -> dict[str, Any]:
+    def tables(self, model: Model, data: Dataset) -> dict[str, Any]:
         """The whole recipe with every default and everything taken from the data spelled out."""
-        data = build("dataset", self.data, "data")
         return {
             **({"plugins": list(self.plugins)} if self.plugins else {}),
             "name": self.name,
@@ -96,14 +100,9 @@ def load_recipe(
     name, text, tables = _tables(source)
     for path, value in (changes or {}).items():
         _put(tables, path, value)
-    try:
-        return _recipe(name, tables, plugins)
-    except InputError as error:
-        lines = str(error).split("\n")
-        # What --set said stands in no line of the file.
-        said = tuple(changes or ())
-        found = [x if x.startswith(said) else _with_line(x, name, text) for x in lines]
-        raise InputError("\n".join(found)) from error
+    written = Source(name, text, tuple(changes or ()))
+    with written.named():
+        return _recipe(written, tables, plugins)
 
 
 def parse_changes(given: Sequence[str]) -> dict[str, Any]:
@@ -116,9 +115,10 @@ def parse_changes(given: Sequence[str]) -> dict[str, Any]:
                 f"--set {item}: write it as table.setting=value, e.g. training.lr=1e-3."
             )
         try:
-            found[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+            read = tomllib.loads(f"value = {value}")
         except tomllib.TOMLDecodeError:
-            found[key.strip()] = value.strip()
+            read = {}
+        found[key.strip()] = read["value"] if len(read) == 1 else value.strip()
     return found
 
 
@@ -158,12 +158,14 @@ def _put(tables: dict[str, Any], path: str, value: Any) -> None:
     here = tables
     for parent in parents:
         inner = here.get(parent, {})
+        if not isinstance(inner, str | Mapping):
+            raise InputError(f"{path}: {parent} = {inner!r} has no settings of its own.")
         table: dict[str, Any] = {"kind": inner} if isinstance(inner, str) else dict(inner)
         here[parent] = here = table
     here[last] = value
 
 
-def _recipe(name: str, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe:
+def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe:
     known = {**dict.fromkeys(TABLES), "plugins": None, "name": None}
     problems = [
         f"{key}: no such table.{nearest(key, known)} Known: {', '.join(known)}."
@@ -174,6 +176,9 @@ def _recipe(name: str, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe
     if not isinstance(named, list) or not all(isinstance(p, str) for p in cast(list[Any], named)):
         problems.append(f"plugins = {named!r}: give a list of Python files.")
         named = []
+    name = tables.get("name", Path(written.name).stem)
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+        problems.append(f"name = {name!r}: give a word; the run's folder is called after it.")
     problems += [f"{t}: this table is needed." for t in ("data", "model") if t not in tables]
     problems += [
         f"{t} = {tables[t]!r}: this must be a table."
@@ -182,7 +187,11 @@ def _recipe(name: str, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe
     ]
     if problems:
         raise InputError("\n".join(problems))
-    every = tuple(dict.fromkeys([*cast(list[str], named), *plugins]))
+    # A recipe's plug-ins lie beside it; paths are kept whole, so that a run's copy finds them too.
+    here = Path(written.name).parent
+    beside = [here / p if (here / p).is_file() else p for p in cast(list[str], named)]
+    found = [str(Path(p).resolve()) if Path(p).is_file() else str(p) for p in [*beside, *plugins]]
+    every = tuple(dict.fromkeys(found))
     for plugin in every:
         load_plugin(plugin)
     parts: dict[str, Any] = {}
@@ -193,17 +202,4 @@ def _recipe(name: str, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe
             problems.append(str(error))
     if problems:
         raise InputError("\n".join(problems))
-    stem = Path(str(tables.get("name", name))).stem
-    return Recipe(stem, every, tables["data"], tables["model"], **parts)
-
-
-def _with_line(message: str, name: str, text: str) -> str:
-    """Add where in the file a complaint comes from, if its key can be found there."""
-    found = re.match(r"([\w.-]+)(?=[: ])", message)
-    if not found or not text:
-        return message
-    key = found[1].rpartition(".")[2]
-    for number, line in enumerate(text.splitlines(), 1):
-        if re.search(rf"(^|[\s{{,.\[]){re.escape(key)}\s*[=\]]", line.split("#")[0]):
-            return f"{message} (recipe {name}, line {number})"
-    return message
+    return Recipe(name, every, tables["data"], tables["model"], **parts, written=written)

@@ -74,6 +74,16 @@ def evaluate(
     train = own_data(model, "train") if train is None else train
     held_out = own_data(model, "test") if held_out is None else held_out
     info = train.info
+    if model.info is not None and train.info.sha256 != model.info.sha256:
+        raise InputError(
+            f"the model was trained on other data than {train.info.name!r} is now (hash "
+            f"{model.info.sha256[:12]}, now {train.info.sha256[:12]}); give that data as train."
+        )
+    if held_out.info.sha256 == train.info.sha256:
+        raise InputError(
+            "the data to compare with is the data the model was trained on; the figures would only "
+            "praise it. Name data that it has not seen."
+        )
     count = settings.count
     asked = (
         torch.arange(count) % info.classes if info.classes is not None and model.classes else None
@@ -98,9 +108,9 @@ def evaluate(
         found.update(likelihood(model, held_out, settings)[0])
     found["sampling"] = {
         "seed": settings.seed,
-        "guidance": how.get("guidance") or model.sampling.guidance,
-        "steps": how.get("steps") or model.sampling.steps,
-        "solver": str(how.get("solver") or type(model.sampling.solver).__name__),
+        "guidance": how.get("guidance", model.sampling.guidance),
+        "steps": how.get("steps", model.sampling.steps),
+        "solver": str(how.get("solver", type(model.sampling.solver).__name__)),
     }
     return found
 
@@ -137,7 +147,7 @@ def likelihood(
         "likelihood_sigma": round(math.tan(float(process.angle(t))), 6),
     }
     if info.levels is None:
-        error = float(result.log_prob.std()) / math.sqrt(count) if count > 1 else math.nan
+        error = float(result.log_prob.std()) / math.sqrt(count) if count > 1 else None
         found["nats"] = float(result.log_prob.mean())
         found["nats_standard_error"] = error
         return found, each
@@ -145,7 +155,7 @@ def likelihood(
     bits = bits_per_dim(result.log_prob, info.shape, info.levels, low, high)
     each["bits_per_dim"] = bits.each
     found["bits_per_dim"] = bits.value
-    found["bits_per_dim_standard_error"] = bits.standard_error
+    found["bits_per_dim_standard_error"] = bits.standard_error if count > 1 else None
     return found, each
 
 

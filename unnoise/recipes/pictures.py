@@ -13,9 +13,12 @@ from torch import Tensor
 from unnoise.core.errors import InputError
 from unnoise.core.files import write_atomic
 from unnoise.core.noise import Noise
+from unnoise.core.registry import member, spec
 from unnoise.data import DataInfo
 from unnoise.models import Diffusion
 from unnoise.plots import film, save_image, scatter, sheet, walk_film
+from unnoise.recipes.load import plain
+from unnoise.solvers import Grid, Solver
 
 SUFFIXES = (".png", ".gif", ".npz", "a folder")
 
@@ -48,6 +51,20 @@ def sheet_size(model: Diffusion) -> int:
     if not is_picture(info_of(model)):
         return 1000
     return 4 * model.classes if model.classes and model.classes <= 16 else 64
+
+
+def recipe_of(model: Diffusion, how: dict[str, Any]) -> dict[str, Any]:
+    """How samples were drawn, the model's own defaults spelled out: what a picture's text says.
+
+    Arguments:
+        how: arguments of ``Diffusion.sample``.
+    """
+    own = plain(model.sampling)
+    given = {k: v for k, v in how.items() if v is not None}
+    for name, base in (("solver", Solver), ("grid", Grid)):
+        if name in given:
+            given[name] = spec(member(base, given[name]))
+    return {**{k: own[k] for k in ("solver", "steps", "grid", "guidance")}, **given}
 
 
 def draw(
@@ -129,10 +146,13 @@ def write_files(
         raise InputError(
             f"events of shape {info.shape} are no pictures; write them to a .npz file."
         )
+    from PIL import Image
+
     folder.mkdir(parents=True, exist_ok=True)
     for i, image in enumerate(info.to_bytes(x.cpu())):
         label = "" if labels is None else f"-{int(labels[i])}"
-        one = sheet(image[None], columns=1, scale=1)
+        pixels = image[0] if len(image) == 1 else image.permute(1, 2, 0)
+        one = Image.fromarray(pixels.contiguous().numpy())
         save_image(one, folder / f"{about.get('first', 0) + i:05d}{label}.png", about)
 
 

@@ -11,9 +11,10 @@ import torch
 
 from unnoise.core.errors import InputError, Interrupted, StorageError
 from unnoise.core.files import write_atomic
-from unnoise.models import Diffusion, Model, load
+from unnoise.data import Dataset
+from unnoise.models import Model, load
 from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
-from unnoise.recipes.load import Recipe, load_recipe
+from unnoise.recipes.load import Recipe, load_recipe, shipped
 from unnoise.training import Event, Listener, MetricsLog, Run, Saved, fit
 
 
@@ -26,12 +27,14 @@ class Prepared:
         model: fresh, or with another run's weights.
         data: to train on.
         tables: the recipe with every default spelled out.
+        fork: where the first weights came from, if not from the seed.
     """
 
     recipe: Recipe
     model: Model
-    data: Any
+    data: Dataset
     tables: dict[str, Any]
+    fork: str | None = None
 
 
 def prepare(
@@ -56,7 +59,8 @@ def prepare(
     recipe = load_recipe(source, changes, plugins)
     data = recipe.dataset()
     model = recipe.build_model(data.info)
-    model.recipe = {k: v for k, v in recipe.tables(model).items() if k not in ("model", "sampling")}
+    tables = recipe.tables(model, data)
+    model.recipe = {k: v for k, v in tables.items() if k not in ("model", "sampling")}
     if fork is not None:
         try:
             model.load_state_dict(load(fork).state_dict())
@@ -65,7 +69,7 @@ def prepare(
                 f"{fork} has other weights than this recipe's model; fork with the same [model]."
             ) from error
     model.to(_device(device))
-    return Prepared(recipe, model, data, recipe.tables(model))
+    return Prepared(recipe, model, data, tables, None if fork is None else str(fork))
 
 
 def _device(asked: str | None) -> torch.device:
@@ -89,7 +93,7 @@ def train(
     device: str | None = None,
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
-) -> Diffusion:
+) -> Model:
     """Train by a recipe and keep everything in one folder.
 
     Arguments:
@@ -112,7 +116,8 @@ def train(
     if isinstance(recipe, Prepared):
         made = recipe
     else:
-        made = prepare(recipe, changes, plugins, fork, device)
+        folder = None if out is None else Path(out)
+        made = prepare(own_recipe(recipe, folder, resume), changes, plugins, fork, device)
     folder = Path(out) if out is not None else Path("runs") / made.recipe.name
     settings = made.recipe.training
     check_folder(folder, resume)
@@ -150,18 +155,35 @@ def train(
         raise Interrupted(
             str(stop).replace("Go on with --resume.", again), stop.exit_code
         ) from None
-    assert isinstance(model, Diffusion)
     return model
+
+
+def own_recipe(recipe: Any, folder: Path | None, resume: bool) -> Any:
+    """What to read when a run goes on: a shipped recipe's name then means the run's own copy of it,
+    with every ``--set`` that it was started with. A file of the user's is read as it is."""
+    if not resume or not isinstance(recipe, str) or recipe not in shipped():
+        return recipe
+    folder = Path("runs") / recipe if folder is None else folder
+    own = folder / "recipe.toml"
+    if not own.is_file():
+        return recipe  # check_folder says what is wrong
+    name = load_recipe(own).name
+    if name != recipe:
+        raise InputError(
+            f"{folder} is a run of {name!r}, not of {recipe!r}. Go on with it by: "
+            f"unnoise train {own} --out {folder} --resume"
+        )
+    return own
 
 
 def check_folder(folder: Path, resume: bool) -> None:
     """Refuse a folder that already holds something, unless it is a run to go on with."""
-    if resume:
-        if folder.is_dir() and any(folder.iterdir()) and not (folder / "recipe.toml").exists():
-            raise InputError(f"{folder} holds no run that could be resumed.")
-        return
     if folder.is_file():
         raise InputError(f"{folder} is a file; give the name of a new folder with --out.")
+    if resume:
+        if not (folder / "recipe.toml").is_file():
+            raise InputError(f"{folder} holds no run that could be resumed; leave --resume out.")
+        return
     if folder.is_dir() and any(folder.iterdir()):
         number = next(i for i in range(2, 10_000) if not Path(f"{folder}-{i}").exists())
         raise InputError(
@@ -192,6 +214,7 @@ def manifest(made: Prepared, run: Run) -> dict[str, Any]:
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "platform": platform.platform(),
         "seed": made.recipe.training.seed,
+        "fork": made.fork,
         "data": {"name": made.data.info.name, "sha256": made.data.info.sha256},
         "processes": run.accelerator.num_processes,
     }

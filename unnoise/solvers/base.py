@@ -1,5 +1,6 @@
 """What a solver is, and the one loop of the product."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,10 +110,21 @@ class Solver(ABC):
                 f"{type(process).__name__} is none."
             )
         times = check_times(times)
-        return [
-            Leg(i, times[i], times[i + 1], numbers)
-            for i, numbers in enumerate(self.numbers(process, times, data))
-        ]
+        t_max = float(getattr(process, "t_max", 1.0))
+        if self.divides_by_alpha and float(times[0]) > t_max:
+            raise InputError(
+                f"solver {type(self).__name__} divides by alpha, which is 0 at t = 1 under "
+                f"{type(process).__name__}; start at {t_max:g}: "
+                f"grid(process, steps, start={t_max:g})."
+            )
+        numbers = self.numbers(process, times, data)
+        for i, row in enumerate(numbers):
+            if not all(math.isfinite(number) for number in row):
+                raise InputError(
+                    f"solver {type(self).__name__} cannot step from t = {float(times[i]):g} to "
+                    f"{float(times[i + 1]):g} under {type(process).__name__}; choose other times."
+                )
+        return [Leg(i, times[i], times[i + 1], row) for i, row in enumerate(numbers)]
 
 
 def check_times(times: Tensor) -> Tensor:

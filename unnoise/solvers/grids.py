@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, final
 
@@ -111,7 +111,7 @@ def grid(
     Raises:
         InputError: no such rule, too few steps, or times that do not fall.
     """
-    if isinstance(rule, Tensor | list | tuple):
+    if not isinstance(rule, Grid | str | Mapping):
         return check_times(torch.as_tensor(rule, dtype=torch.float64))
     if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
         raise InputError(f"steps = {steps!r}: give a whole number of at least 1.")

@@ -10,7 +10,8 @@ from unnoise.training.events import (
     Stepped,
     Warned,
 )
-from unnoise.training.fit import Run, fit
+from unnoise.training.fit import fit
+from unnoise.training.run import Run
 from unnoise.training.settings import Training
 
 __all__ = [

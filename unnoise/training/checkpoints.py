@@ -86,24 +86,41 @@ def read(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
     Raises:
         InputError: there are checkpoints, but every one is damaged.
     """
-    steps = steps_of(run)
-    for step in steps:
+    damaged: list[Path] = []
+    for step in steps_of(run):
         folder = _folder(run, step)
         try:
-            return _read(folder)
+            found = _read(folder)
         except (InputError, OSError, ValueError, KeyError, TypeError) as error:
             warn(f"{folder} is passed over: {error}")
-    if steps:
+            damaged.append(folder)
+            continue
+        for other in damaged:
+            _set_aside(other)
+        return found
+    if damaged:
         raise InputError(
             f"every checkpoint in {run / 'checkpoints'} is damaged; none can be resumed."
         )
     return None
 
 
+def _set_aside(folder: Path) -> None:
+    """Rename a damaged checkpoint, so that it does not count among those that are kept."""
+    for i in range(1, 100):
+        target = folder.with_name(f"damaged-{folder.name}" + (f"-{i}" if i > 1 else ""))
+        if not target.exists():
+            with contextlib.suppress(OSError):
+                folder.rename(target)
+            return
+
+
 def tidy(run: Path, step: int) -> None:
     """Undo what a crash left: ``run/model.safetensors`` is the checkpoint's model again."""
-    for path in run.rglob(".*.tmp-*"):
-        path.unlink(missing_ok=True)
+    # Folders without a manifest as well: what was killed while writing one left it there.
+    for folder in (run, *(run / "checkpoints").glob("step-*")):
+        for path in folder.glob(".*.tmp-*"):
+            path.unlink(missing_ok=True)
     model, newest = run / "model.safetensors", (_folder(run, step) / "model.safetensors")
     content = newest.read_bytes()
     if not model.exists() or model.read_bytes() != content:
@@ -121,12 +138,15 @@ def _read(folder: Path) -> Checkpoint:
 
 
 def _drop_old(run: Path) -> None:
-    """Keep the newest; a folder without its manifest is no checkpoint and goes too."""
+    """Keep the newest; a folder without its manifest is no checkpoint and goes too.
+
+    Only what ``write`` wrote is touched: what else a user keeps there stays.
+    """
     kept = {_folder(run, step) for step in steps_of(run)[:KEPT]}
     for folder in (run / "checkpoints").glob("step-*"):
-        if folder not in kept:
+        if folder not in kept and folder.name.removeprefix("step-").isdigit():
             # The manifest first, so that a crash leaves no half checkpoint that looks whole.
-            for path in sorted(folder.iterdir(), key=lambda p: p.name != "manifest.json"):
-                path.unlink(missing_ok=True)
+            for name in ("manifest.json", *_FILES):
+                (folder / name).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()

@@ -13,7 +13,7 @@ from unnoise.core.errors import StorageError
 from unnoise.core.files import write_atomic
 
 if TYPE_CHECKING:
-    from unnoise.training.fit import Run
+    from unnoise.training.run import Run
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class MetricsLog:
     def __call__(self, event: Event, run: "Run") -> None:
         if isinstance(event, Began):
             self._start(event)
-        elif isinstance(event, Stepped) and event.step % self.every == 0:
+        elif isinstance(event, Stepped) and (
+            event.step % self.every == 0 or event.step == event.steps
+        ):
             line: dict[str, Any] = {
                 "event": "step",
                 "step": event.step,

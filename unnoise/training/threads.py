@@ -37,10 +37,10 @@ def choose(step: Callable[[], None], asked: int | None = None) -> tuple[int, str
     seconds = time.perf_counter() - began
     if seconds < LONG_STEP:
         return 1, f"a step takes {1000 * seconds:.0f} ms, too short to share"
-    idle = cores - os.getloadavg()[0]
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    idle = cores - load
     if idle < 1.5:
-        return 1, f"the machine is busy (load {os.getloadavg()[0]:.1f} on {cores} cores)"
-    torch.set_num_threads(int(idle))
-    return int(
-        idle
-    ), f"a step takes {1000 * seconds:.0f} ms and {idle:.1f} of {cores} cores are idle"
+        return 1, f"the machine is busy (load {load:.1f} on {cores} cores)"
+    count = min(cores, round(idle))
+    torch.set_num_threads(count)
+    return count, f"a step takes {1000 * seconds:.0f} ms and {idle:.1f} of {cores} cores are idle"

@@ -1,0 +1,288 @@
+"""The verbs, end to end: what they write, what they say last, and that it can be repeated."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tests.commands import DIGITS, POINTS, files, good, refused, train, unnoise
+from unnoise.core import registry
+from unnoise.models import load
+from unnoise.plots import image_metadata
+from unnoise.recipes import shipped
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("digits"), DIGITS)
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train(tmp_path_factory.mktemp("points"), POINTS)
+
+
+# -- train ----------------------------------------------------------------------------------------
+
+
+def test_train_says_what_it_does(tmp_path: Path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(POINTS)
+    words = ("train", recipe, "--out", tmp_path / "run", "--threads", 1, "--device", "cpu")
+    ended = good(*words)
+    assert ended.last == f"wrote {tmp_path}/run/model.safetensors"
+    assert "data moons: 100 of shape (2,)" in ended.out and "20 steps" in ended.out
+    assert "step 20/20  loss " in ended.out and "trained to step 20" in ended.out
+    resumed = good(*words, "--resume")
+    assert "resumed at step 20 of 20" in resumed.out and resumed.last == ended.last
+    forked = good(*words[:3], tmp_path / "fork", *words[4:], "--fork", tmp_path / "run")
+    assert "20 steps" in forked.out
+
+
+def test_train_quietly_and_for_machines(tmp_path: Path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(POINTS)
+    words = ("train", recipe, "--threads", 1, "--device", "cpu", "--out")
+    ended = good(*words, tmp_path / "a", "--quiet")
+    assert ended.out == f"wrote {tmp_path}/a/model.safetensors\n"
+    found = json.loads(good(*words, tmp_path / "b", "--json").out)
+    assert found["model"] == f"{tmp_path}/b/model.safetensors" and found["steps"] == 20
+
+
+def test_settings_by_short_and_long_name(tmp_path: Path):
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(POINTS)
+    long = ["--set", "training.steps=4", "--set", "training.seed=3"]
+    first = good("train", recipe, "--dry-run", *long).out
+    assert first == good("train", recipe, "--dry-run", "--steps", 4, "--seed", 3).out
+    assert "steps = 4\n" in first and "seed = 3\n" in first
+    assert "steps = 2\n" in good("train", recipe, "--dry-run", "--quick").out
+    assert (
+        'precision = "bfloat16"'
+        in good("train", recipe, "--dry-run", "--precision", "bfloat16").out
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.toml"]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_what_dry_run_prints_is_a_recipe(name: str, tmp_path: Path):
+    printed = good("train", name, "--dry-run").out
+    recipe = tmp_path / "printed.toml"
+    recipe.write_text(printed)
+    assert good("train", recipe, "--dry-run").out == printed
+
+
+def test_a_forked_run_starts_from_the_weights(points: Path, tmp_path: Path):
+    recipe = points.parent / "tiny.toml"
+    words = ("--fork", points, "--set", "training.lr=1e-12", "--set", "training.warmup=0")
+    good("train", recipe, "--out", tmp_path / "fork", "--threads", 1, "--device", "cpu", *words)
+    before, after = load(points).state_dict(), load(tmp_path / "fork").state_dict()
+    assert all(torch.allclose(before[k], after[k], atol=1e-6) for k in before)
+    (tmp_path / "wide.toml").write_text(POINTS.replace("width = 16", "width = 8"))
+    assert "fork with the same [model]" in refused(
+        *("train", tmp_path / "wide.toml", "--out", tmp_path / "b", "--fork", points)
+    )
+    assert not (tmp_path / "b").exists()
+
+
+# -- sample ---------------------------------------------------------------------------------------
+
+
+def arrays(path: Path) -> dict[str, Any]:
+    with np.load(path, allow_pickle=False) as found:
+        return dict(found)
+
+
+def test_arrays(digits: Path, tmp_path: Path):
+    out = tmp_path / "a.npz"
+    ended = good("sample", digits, "-n", 23, "--seed", 4, "-o", out)
+    assert ended.last == f"wrote {out}"
+    found = arrays(out)
+    assert found["images"].dtype == np.uint8 and found["images"].shape == (23, 8, 8, 1)
+    assert found["labels"].tolist() == [i % 10 for i in range(23)]
+    # The command line and Python make the same images.
+    model = load(digits)
+    expected = model.info.to_bytes(model.sample(23, seed=4)).permute(0, 2, 3, 1).numpy()
+    assert (found["images"] == expected).all()
+    assert not (arrays_of(digits, tmp_path, "--seed", 5)["images"] == expected).all()
+
+
+def arrays_of(run: Path, tmp_path: Path, *more: object) -> dict[str, Any]:
+    good("sample", run, "-n", 23, "-o", tmp_path / "b.npz", *more)
+    return arrays(tmp_path / "b.npz")
+
+
+def test_arrays_of_points(points: Path, tmp_path: Path):
+    found = arrays_of(points, tmp_path, "--label", 1, "--first", 7, "--guidance", 2)
+    assert found["values"].shape == (23, 2) and set(found["labels"]) == {1}
+    expected = load(points).sample(23, label=1, first=7, guidance=2.0)
+    assert torch.equal(torch.from_numpy(found["values"]), expected)
+
+
+def test_options_reach_the_sampler(points: Path, tmp_path: Path):
+    model = load(points)
+    how: dict[str, Any] = {"solver": "heun", "steps": 5, "grid": "uniform", "guidance": 0.0}
+    words = [w for k, v in how.items() for w in (f"--{k}", v)]
+    found = arrays_of(points, tmp_path, *words)["values"]
+    assert torch.equal(torch.from_numpy(found), model.sample(23, **how))
+    eta = arrays_of(points, tmp_path, "--solver", "ddim", "--eta", 0.5)["values"]
+    own = model.sample(23, solver=registry.build("solver", {"kind": "ddim", "eta": 0.5}))
+    assert torch.equal(torch.from_numpy(eta), own)
+    fast = arrays_of(points, tmp_path, "--fast")["values"]
+    assert np.allclose(fast, model.sample(23).numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".npz"])
+@pytest.mark.parametrize("which", ["digits", "points"])
+def test_same_command_same_bytes(
+    suffix: str, which: str, tmp_path: Path, request: pytest.FixtureRequest
+):
+    run = request.getfixturevalue(which)
+    contents: list[bytes] = []
+    for _ in range(2):  # the second one takes the place of the first
+        good("sample", run, "-n", 12, "-o", tmp_path / f"a{suffix}")
+        contents.append((tmp_path / f"a{suffix}").read_bytes())
+    assert contents[0] == contents[1]
+    good("sample", run, "-n", 12, "--seed", 1, "-o", tmp_path / f"a{suffix}")
+    assert (tmp_path / f"a{suffix}").read_bytes() != contents[0]
+
+
+def test_a_sheet_shows_the_samples(digits: Path, tmp_path: Path):
+    out = tmp_path / "a.png"
+    good("sample", digits, "-n", 20, "--label", 3, "-o", out)
+    with Image.open(out) as image:
+        assert image.format == "PNG" and min(image.size) >= 100
+    about = image_metadata(out)
+    assert about is not None and about["label"] == 3 and about["n"] == 20
+    assert "label" in good("show", out).out
+
+
+def test_a_film_walks(digits: Path, tmp_path: Path):
+    good("sample", digits, "-n", 10, "--steps", 5, "-o", tmp_path / "a.gif")
+    with Image.open(tmp_path / "a.gif") as film:
+        assert film.format == "GIF" and getattr(film, "n_frames", 1) >= 5
+
+
+def test_a_folder_of_files(digits: Path, tmp_path: Path):
+    out = tmp_path / "many"
+    good("sample", digits, "-n", 5, "--first", 8, "-o", out)
+    names = ["00008-8.png", "00009-9.png", "00010-0.png", "00011-1.png", "00012-2.png"]
+    assert sorted(path.name for path in out.iterdir()) == names
+    model = load(digits)
+    expected = model.info.to_bytes(model.sample(5, first=8))[2, 0]
+    with Image.open(io.BytesIO((out / names[2]).read_bytes())) as image:
+        assert (np.asarray(image.convert("L")) == expected.numpy()).all()
+    before = files(out)
+    good("sample", digits, "-n", 5, "--first", 8, "-o", out)
+    assert files(out) == before
+
+
+def test_without_a_name_it_lands_in_the_run(points: Path):
+    ended = good("sample", points, "-n", 4)
+    path = Path(ended.last.removeprefix("wrote "))
+    assert path.parent == points / "samples" and path.name.endswith("-s0.png") and path.is_file()
+
+
+# -- likelihood, evaluate -------------------------------------------------------------------------
+
+
+def test_likelihood(digits: Path, tmp_path: Path):
+    words = ("likelihood", digits, "-n", 3, "--steps", 2, "-o", tmp_path)
+    ended = good(*words)
+    assert ended.last == f"wrote {tmp_path}/likelihood.json and {tmp_path}/likelihood.npz"
+    found = json.loads((tmp_path / "likelihood.json").read_text())
+    each = arrays(tmp_path / "likelihood.npz")
+    assert f"{found['bits_per_dim']:.3f} ± " in ended.out and "bits/dim (n=3, 8 calls" in ended.out
+    assert each["bits_per_dim"].mean() == pytest.approx(found["bits_per_dim"])
+    before = files(tmp_path)
+    assert json.loads(good(*words, "--json").out)["bits_per_dim"] == found["bits_per_dim"]
+    assert files(tmp_path) == before
+    good(*words, "--seed", 1)
+    assert files(tmp_path) != before
+    good(*words, "--data", "digits:train", "--exact", "--sigma", 0.1)
+    assert json.loads((tmp_path / "likelihood.json").read_text())["likelihood_sigma"] == 0.1
+
+
+def test_likelihood_of_one(points: Path, tmp_path: Path):
+    """There is no error bar of one, and no NaN in a JSON file."""
+    good("likelihood", points, "-n", 1, "--steps", 1, "-o", tmp_path)
+    text = (tmp_path / "likelihood.json").read_text()
+    found = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    assert found["likelihood_count"] == 1
+
+
+def test_evaluate(points: Path, tmp_path: Path):
+    out = tmp_path / "figures.json"
+    ended = good("evaluate", points, "-o", out)
+    assert ended.last == f"wrote {out}"
+    found = json.loads(out.read_text())
+    assert f"{found['frechet']:.3f}" in ended.out and found["protocol"] in ended.out
+    assert found["count"] == 20 and found["likelihood_count"] == 3
+    again = good("evaluate", points, "-n", 9, "--nll", 0, "--guidance", 0, "--json")
+    figures = json.loads(again.out)
+    assert figures["count"] == 9 and "nats" not in figures
+    assert figures["sampling"]["guidance"] == 0
+    assert (points / "metrics.json").is_file() and (points / "judge.safetensors").is_file()
+    other = json.loads(good("evaluate", points, "--against", "moons:train", "--json").out)
+    assert other["frechet"] != found["frechet"]
+
+
+# -- show -----------------------------------------------------------------------------------------
+
+
+def test_show_lists_everything():
+    text = good("show").out
+    for family in registry.families():
+        if family not in ("sampling", "training", "evaluation"):
+            assert family in text
+    assert all(name in text for name in shipped())
+
+
+@pytest.mark.parametrize("family", registry.families())
+def test_show_every_kind(family: str):
+    kinds = registry.names(family)
+    listed = good("show", family).out
+    assert all(kind in listed for kind in kinds) or len(kinds) == 1
+    for kind in kinds:
+        text = good("show", family, kind).out
+        settings = registry.schema(family, kind)["properties"]
+        described = text.partition("Settings:")[2]
+        assert described and all(f"  {name}" in described for name in settings)
+        assert ("none" in described) == (not settings) or settings
+
+
+def test_show_a_process_draws_it():
+    text = good("show", "process", "vp").out
+    assert "alpha" in text and "log SNR" in text and "█" in text and "beta_max" in text
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_show_recipes(name: str, tmp_path: Path):
+    text = good("show", "recipe", name).out
+    (tmp_path / "a.toml").write_text(text)
+    assert good("train", tmp_path / "a.toml", "--dry-run").code == 0
+    assert name in good("show", "recipe").out
+
+
+def test_show_a_run(digits: Path):
+    for target in (digits, digits / "model.safetensors"):
+        text = good("show", target).out
+        assert "a Diffusion of" in text and "labels 0 to 9" in text and "17 levels" in text
+        assert 'kind = "mlp"' in text
+
+
+def test_show_what_is_not_there(digits: Path, tmp_path: Path):
+    assert "Did you mean 'process'" in refused("show", "proces")
+    assert "Did you mean 'vp'" in refused("show", "process", "vpp")
+    assert "no such recipe" in refused("show", "recipe", "digit")
+    picture = tmp_path / "a.png"
+    Image.new("L", (4, 4)).save(picture)
+    assert "not one that unnoise made" in refused("show", picture)
+    (tmp_path / "b.png").write_text("no picture")
+    refused("show", tmp_path / "b.png")
+    assert unnoise("show", digits).code == 0

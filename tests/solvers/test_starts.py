@@ -1,0 +1,47 @@
+"""Walks that cannot start where they are told to are refused before the first network call."""
+
+import pytest
+import torch
+
+from tests.small import diffusion, points
+from unnoise.core.errors import InputError, NumbersError
+from unnoise.denoisers import Guided, Mixture
+from unnoise.processes import Cosine, Rectified
+from unnoise.solvers import EulerMaruyama, grid, integrate
+
+
+@pytest.mark.parametrize("process", [Rectified(), Cosine()])
+def test_dividing_by_alpha_starts_below_one(process):
+    denoiser = Mixture(process, torch.zeros(1, 2), 0.1)
+    x = torch.ones(3, 2)
+    with pytest.raises(InputError, match=r"divides by alpha.*start at 0\.999"):
+        integrate(EulerMaruyama(), denoiser, x, grid(process, 20))
+    reached = integrate(EulerMaruyama(), denoiser, x, grid(process, 20, start=process.t_max))
+    assert torch.isfinite(reached).all()
+
+
+def test_guidance_says_where_alpha_ends():
+    denoiser = Mixture(Rectified(), torch.zeros(1, 2), 0.1)
+    guided = Guided(denoiser, lambda x, t: -x.square().sum(1))
+    with pytest.raises(InputError, match=r"start at t = 0\.999"):
+        guided(torch.ones(3, 2), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("times", [[0.5, 0.2, 0.0], [1.0, 0.5]])
+def test_a_sample_starts_as_noise_and_ends_as_data(times):
+    with pytest.raises(InputError, match="starts as noise at 1 and ends as data at 0"):
+        diffusion(points()).sample(3, grid=times)
+    assert torch.isfinite(diffusion(points()).sample(3, grid=[1.0, 0.5, 0.0])).all()
+
+
+def test_broken_weights_give_no_samples():
+    model = diffusion(points())
+    with torch.no_grad():
+        next(iter(model.parameters())).fill_(float("nan"))
+    with pytest.raises(NumbersError, match="NaN"):
+        model.sample(3)
+
+
+def test_eta_outside_the_bridge_is_refused():
+    with pytest.raises(InputError, match="eta = 2"):
+        Rectified().bridge_scales(0.5, 0.2, 2.0)

@@ -1,0 +1,71 @@
+"""What the documents say is so: their code runs, the two READMEs agree, links lead somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "docs/design.md"]
+
+
+def code(document: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text("utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_readme_code_runs(number, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = code("README.md")[number].replace("steps=600, batch=128", "steps=2, batch=8")
+    names: dict = {}
+    exec(compile(text, f"README.md, block {number}", "exec"), names)
+    assert torch.isfinite(names["x"]).all()
+
+
+def test_likelihood_in_the_readme_is_exact():
+    """The last block claims that the ODE's log-density equals the mixture's own."""
+    names: dict = {}
+    exec(code("README.md")[2], names)
+    x, denoiser = names["x"][:5], names["denoiser"]
+    got = names["log_prob"](denoiser, x, divergence="exact").log_prob
+    assert float((got - denoiser.log_prob(x)).abs().max()) < 0.02
+
+
+def test_plugin_in_contributing_works():
+    from unnoise.core.registry import build
+
+    names: dict = {"__name__": "plugin_of_contributing"}
+    exec(code("CONTRIBUTING.md")[0], names)
+    process = build("process", "quadratic")
+    process.check()
+    assert float(process.angle(0.5)) == pytest.approx(
+        float(torch.atan2(torch.tensor(0.5), torch.tensor(0.75)))
+    )
+
+
+def test_readmes_agree():
+    english, korean = (ROOT / name for name in ("README.md", "README.ko.md"))
+    assert code("README.md") == code("README.ko.md")
+    for pattern in (r"^#+ ", r"!\[", r"^    \S", r"^\| "):
+        counts = [len(re.findall(pattern, p.read_text("utf-8"), re.M)) for p in (english, korean)]
+        assert counts[0] == counts[1], pattern
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    text = (ROOT / document).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if "://" not in target:
+            assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+def test_every_kind_in_the_readme_exists():
+    import unnoise.recipes  # noqa: F401  registers everything
+    from unnoise.core.registry import names
+
+    rows = re.findall(r"^\| (\w+) \| (`.*`) \|$", (ROOT / "README.md").read_text("utf-8"), re.M)
+    assert len(rows) == 6
+    for family, kinds in rows:
+        known = names("dataset" if family == "data" else family)
+        assert set(re.findall(r"`([\w-]+)`", kinds)) <= set(known), family
