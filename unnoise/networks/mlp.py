@@ -3,6 +3,7 @@
 import math
 from typing import final
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -26,8 +27,11 @@ class _Block(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, h: Tensor, scale: Tensor, shift: Tensor, gate: Tensor) -> Tensor:
-        seen = functional.silu(self.into(self.norm(h) * (1 + scale) + shift))
-        return h + (1 + gate) * self.out(self.dropout(seen))
+        # addcmul, because at this size every operation costs as much as a small matrix product.
+        even = self.norm(h)
+        seen = functional.silu(self.into(torch.addcmul(even + shift, even, scale)))
+        added = self.out(self.dropout(seen))
+        return torch.addcmul(h + added, gate, added)
 
 
 @register("network", "mlp")

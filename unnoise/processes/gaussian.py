@@ -96,21 +96,18 @@ class GaussianProcess(Process, SDE):
         Arguments:
             angle: phi in [0, pi/2], any shape; values outside the process's own are clamped.
         """
-        angle = double(angle)
         knots, angles = self._knots()
+        angle = double(angle).clamp(angles[0], angles[-1]).contiguous()
         # A cell of the table by look-up, then the secant method within it.
-        cell = torch.searchsorted(angles, angle.contiguous()).clamp(1, len(knots) - 1)
+        cell = torch.searchsorted(angles, angle).clamp(1, len(knots) - 1)
         old, t_off = knots[cell - 1], angles[cell - 1] - angle
         new, off = knots[cell], angles[cell] - angle
-        for _ in range(4):
-            step = torch.where(off == 0, 0.0, off * (new - old) / (off - t_off))
+        for _ in range(3):
+            step = (off * (new - old) / (off - t_off)).nan_to_num(0.0, 0.0, 0.0)
             old, t_off = new, off
-            new = (new - step.nan_to_num()).clamp(self.t_min, 1.0)
+            new = (new - step).clamp(self.t_min, 1.0)
             off = self._angle(new) - angle
-        inside = (angle > angles[0]) & (angle < angles[-1])
-        if not torch.where(inside, off.abs() < 1e-13, True).all():
-            return self._bisect(angle)
-        return torch.where(inside, new, knots[cell - (angle <= angles[0]).long()])
+        return new if bool((off.abs() < 1e-13).all()) else self._bisect(angle)
 
     def _angle(self, t: Tensor) -> Tensor:
         """``angle`` for times above 0."""

@@ -43,6 +43,15 @@ class AdamW:
             parameter.grad = None
 
     @torch.no_grad()
+    def clip(self, most: float) -> float:
+        """Shrink the gradient to norm ``most`` if it is longer; returns its norm before."""
+        grads = [p.grad for p in self.parameters if p.grad is not None]
+        norm = float(torch.stack(torch._foreach_norm(grads)).norm()) if grads else 0.0
+        if norm > most:
+            torch._foreach_mul_(grads, most / norm)
+        return norm
+
+    @torch.no_grad()
     def step(self, lr: float) -> None:
         """One step at learning rate ``lr``; parameters without a gradient are left alone."""
         used = [i for i, p in enumerate(self.parameters) if p.grad is not None]

@@ -130,10 +130,10 @@ class Run:
         for phase, optimiser in enumerate(self.optimisers):
             optimiser.zero_grad()
             values, logs = self.backward(self.step, phase)
-            norm = torch.nn.utils.clip_grad_norm_(optimiser.parameters, self.settings.clip)
+            norm = optimiser.clip(self.settings.clip)
             gathered: Any = self.accelerator.gather(values)
             loss = float(gathered.mean())
-            if not math.isfinite(loss) or not math.isfinite(float(norm)):
+            if not math.isfinite(loss) or not math.isfinite(norm):
                 self._give_up(loss)
             optimiser.step(self.settings.rate(self.step))
             results.append((loss, logs))
