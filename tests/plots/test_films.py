@@ -21,7 +21,7 @@ def walk(samples: int, steps: int) -> list[Tensor]:
     data = digits("train")
     x = data[:samples].x
     z = Noise(0, range(samples)).normal(x)
-    sigmas = [20 * 0.001 ** (i / (steps - 2)) for i in range(steps - 1)] + [0.0]
+    sigmas = [20 * 0.005 ** (i / (steps - 2)) for i in range(steps - 1)] + [0.0]
     return [data.info.to_bytes((x + s * z) / math.sqrt(1 + 4 * s * s)) for s in sigmas]
 
 

@@ -102,7 +102,7 @@ class GaussianProcess(Process, SDE):
         cell = torch.searchsorted(angles, angle).clamp(1, len(knots) - 1)
         old, t_off = knots[cell - 1], angles[cell - 1] - angle
         new, off = knots[cell], angles[cell] - angle
-        for _ in range(3):
+        for _ in range(4):
             step = (off * (new - old) / (off - t_off)).nan_to_num(0.0, 0.0, 0.0)
             old, t_off = new, off
             new = (new - step).clamp(self.t_min, 1.0)
