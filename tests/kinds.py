@@ -11,6 +11,8 @@ for floor in ("processes", "networks", "data", "denoisers", "objectives", "solve
     importlib.import_module(f"unnoise.{floor}")
 
 FAMILIES = [
+    "betas",
+    "corrector",
     "dataset",
     "divergence",
     "grid",
@@ -27,6 +29,7 @@ FAMILIES = [
 # What a family's constructors are given where they ask for it, and what single kinds need beside.
 FILL: dict[str, Any] = {"shape": (1, 8, 8), "classes": 10}
 NEEDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("betas", "list"): {"betas": [0.01, 0.02, 0.05, 0.1]},
     ("network", "mlp"): {"width": 64, "depth": 2},
     ("network", "unet"): {"width": 16},
     ("dataset", "moons"): {"count": 500},

@@ -9,6 +9,7 @@ from tests.kinds import make
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import names
 from unnoise.denoisers import GaussianDenoiser, Guided, Mixture
@@ -28,9 +29,9 @@ def clouds(process: GaussianProcess, size: int) -> Mixture:
     return Mixture(process, means, var, torch.tensor([1.0, 2.0, 1.0]), torch.tensor([0, 1, 1]))
 
 
-def known(truth: Mixture) -> Normal:
+def known(truth: Mixture) -> Moments:
     mean, cov = truth.moments()
-    return Normal(mean, float(cov.diagonal().mean()))
+    return Moments(mean, float(cov.diagonal().mean()), cov)
 
 
 def gaps(truth: GaussianDenoiser, exact: Mixture, size: int, **how) -> torch.Tensor:

@@ -21,7 +21,7 @@ def asked(model: Diffusion, x: torch.Tensor, cond: Condition | None, seed: int =
         cond,
         steps=8,
         noise=Noise(seed, range(len(x))),
-        data=model.info.normal(),
+        data=model.info.moments(),
     )
     return found.log_prob.detach()
 

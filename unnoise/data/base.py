@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 
 
@@ -75,9 +75,9 @@ class DataInfo:
             raise InputError(f"data {self.name!r} has no levels; it cannot be shown as a picture.")
         return (self.to_stored(x).float() * (255 / (self.levels - 1))).round().to(torch.uint8)
 
-    def normal(self) -> Normal:
-        """The modelled data's own mean and isotropic variance."""
-        return Normal(self.mean, self.variance)
+    def moments(self) -> Moments:
+        """Mean, variance and, where it is known, covariance of the modelled data."""
+        return Moments(self.mean, self.variance, self.covariance)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import final
 
 from torch import Tensor, nn
 
+from unnoise.core.broadcast import double, match
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Distribution, Normal
 from unnoise.processes import SDE, GaussianProcess, Process
@@ -24,6 +25,43 @@ class ScoreModel(nn.Module, ABC):
             t: times in (0, 1], shape () or (B,), float64.
             cond: conditions, one row for each sample.
         """
+
+    @abstractmethod
+    def turn(
+        self, x: Tensor, t: Tensor, cond: Condition | None = None
+    ) -> tuple[Tensor, Distribution | None]:
+        """The probability-flow ODE in the process's own coordinate.
+
+        Arguments:
+            x, t, cond: as for ``score``.
+
+        Returns:
+            dy / d(angle), shape (B, *event), where ``length, angle = process.coordinate(t)`` and
+            x = length y; and the belief that was asked on the way, where there is one.
+        """
+
+    @abstractmethod
+    def land(
+        self, x: Tensor, t: Tensor, cond: Condition | None = None
+    ) -> tuple[Tensor, Distribution | None]:
+        """The last step, from ``t`` to the data at 0, and the belief; as in ``turn``."""
+
+
+class SDEScore(ScoreModel, ABC):
+    """The score of an SDE about which nothing else is known: it walks in x and t themselves."""
+
+    @final
+    def turn(
+        self, x: Tensor, t: Tensor, cond: Condition | None = None
+    ) -> tuple[Tensor, Distribution | None]:
+        return self.process.reverse_drift(x, t, self.score(x, t, cond), share=0.5), None
+
+    @final
+    def land(
+        self, x: Tensor, t: Tensor, cond: Condition | None = None
+    ) -> tuple[Tensor, Distribution | None]:
+        slope, _ = self.turn(x, t, cond)
+        return x - match(double(t), x).to(x) * slope, None
 
 
 class Denoiser(nn.Module, ABC):
@@ -54,6 +92,20 @@ class GaussianDenoiser(Denoiser, ScoreModel):
     @final
     def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
         return self.process.score(self(x, t, cond).mean, x, t)
+
+    @final
+    def turn(
+        self, x: Tensor, t: Tensor, cond: Condition | None = None
+    ) -> tuple[Tensor, Distribution | None]:
+        belief = self(x, t, cond)
+        return self.process.turning(belief.mean, x, t), belief
+
+    @final
+    def land(
+        self, x: Tensor, t: Tensor, cond: Condition | None = None
+    ) -> tuple[Tensor, Distribution | None]:
+        belief = self(x, t, cond)
+        return belief.mean, belief
 
     @final
     def noise(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:

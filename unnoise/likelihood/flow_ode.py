@@ -20,6 +20,7 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import member
 from unnoise.likelihood.divergence import Divergence, Hutchinson
@@ -77,7 +78,7 @@ def log_prob(
     steps: int = 48,
     divergence: Divergence | str | None = None,
     noise: Noise | None = None,
-    data: Normal | None = None,
+    data: Moments | None = None,
 ) -> Likelihood:
     """Log-density of data under a denoiser's probability-flow ODE.
 
@@ -90,8 +91,8 @@ def log_prob(
         steps: steps of fourth order, each of four denoiser calls, even in log(sigma / alpha).
         divergence: ``Hutchinson(probes)`` (default, one probe) or "exact".
         noise: streams for the probes; seed 0 and samples 0 ... B-1 when absent.
-        data: mean and variance of the data, for the terminal density
-            N(alpha mean, alpha^2 var + sigma^2); N(0, sigma^2) when absent.
+        data: mean and covariance of the data, for the terminal density
+            N(alpha mean, alpha^2 covariance + sigma^2); N(0, sigma^2) when absent.
 
     Returns:
         Likelihood, of p at time ``t``.
@@ -133,11 +134,11 @@ def log_prob(
     y, gain = runge_kutta(slope, x / float(rho[0]), gain, taus.tolist())
     latent = y * float(rho[-1])
     end_alpha, end_sigma = float(alpha[-1]), float(sigma[-1])
-    known = Normal(torch.zeros_like(latent)) if data is None else data
-    terminal = Normal(
-        (end_alpha * known.mean).to(latent).expand_as(latent).double(),
-        end_alpha**2 * torch.as_tensor(known.var).to(latent).double() + end_sigma**2,
-    )
+    if data is None:
+        origin = torch.zeros_like(latent, dtype=torch.float64)
+        terminal = Normal(origin, end_sigma**2).log_prob(latent.double())
+    else:
+        terminal = data.log_prob(latent, end_alpha, end_sigma)
     change_of_scale = size * (math.log(float(rho[-1])) - math.log(float(rho[0])))
-    values = terminal.log_prob(latent.double()) + gain + change_of_scale
+    values = terminal + gain + change_of_scale
     return Likelihood(values.mean(0), rule.standard_error(values), latent, 4 * steps)

@@ -12,6 +12,7 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError, NumbersError
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.ranges import MOST
 from unnoise.core.registry import member, register
@@ -217,28 +218,33 @@ class Diffusion(Model):
             raise InputError(f"guidance = {guidance}: this model knows no labels to guide towards.")
         else:
             denoiser = self.denoiser
+        if used.couples_batch and exact:
+            raise InputError(
+                f"solver {type(used).__name__} couples the samples of a batch, so that equal seeds "
+                "give other samples in other batches; say exact=False if that will do."
+            )
+        moments = self._moments()
         start = self.process.t_max if used.divides_by_alpha else 1.0
         times = make_grid(
             self.process,
             how.steps if steps is None else steps,
             how.grid if grid is None else grid,
             start,
+            moments,
         )
         if float(times[0]) != start or float(times[-1]) != 0:
             raise InputError(
                 f"times run from {float(times[0]):g} to {float(times[-1]):g}; a sample starts as "
                 f"noise at {start:g} and ends as data at 0."
             )
-        used.plan(self.process, times, self._moments())  # says now what it would say later
+        used.plan(self.process, times, moments)  # says now what it would say later
         parts: list[Iterator[Step]] = []
         for rows in _chunks(n, how.chunk if exact else n):
             noise = Noise(seed, [first + i for i in rows])
             some = None if cond is None else cond[torch.tensor(rows)].to(self.device)
             x = self.process.prior((len(rows), *self.shape)).sample(noise.child("start"))
             walk = noise.child("walk")
-            parts.append(
-                trajectory(used, denoiser, x.to(self.device), times, some, walk, self._moments())
-            )
+            parts.append(trajectory(used, denoiser, x.to(self.device), times, some, walk, moments))
         return parts, len(times) - 1, how.threads if exact else None
 
     # -- likelihood -----------------------------------------------------------------------------
@@ -351,8 +357,8 @@ class Diffusion(Model):
             raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {classes - 1}.")
         return cond
 
-    def _moments(self) -> Normal | None:
-        return None if self.info is None else self.info.normal()
+    def _moments(self) -> Moments | None:
+        return None if self.info is None else self.info.moments()
 
     @contextmanager
     def _still(self, threads: int | None) -> Generator[None]:

@@ -1,6 +1,17 @@
 """Floor 1: how data becomes noise."""
 
 from unnoise.processes.base import SDE, Process
+from unnoise.processes.chains import (
+    Betas,
+    CosineBetas,
+    DDPMChain,
+    LinearBetas,
+    ListedBetas,
+    ScaledLinearBetas,
+    SigmoidBetas,
+    SMLDChain,
+    ZeroTerminalSNR,
+)
 from unnoise.processes.gaussian import GaussianProcess
 from unnoise.processes.schedules import EDM, VE, VP, Cosine, Rectified, SubVP
 
@@ -9,9 +20,18 @@ __all__ = [
     "SDE",
     "VE",
     "VP",
+    "Betas",
     "Cosine",
+    "CosineBetas",
+    "DDPMChain",
     "GaussianProcess",
+    "LinearBetas",
+    "ListedBetas",
     "Process",
     "Rectified",
+    "SMLDChain",
+    "ScaledLinearBetas",
+    "SigmoidBetas",
     "SubVP",
+    "ZeroTerminalSNR",
 ]

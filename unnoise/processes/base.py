@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 
@@ -10,9 +10,19 @@ from unnoise.core.distributions import Distribution
 
 
 class Process(ABC):
-    """A chain of laws from data (t = 0) to a prior (t = 1) whose bridges are known."""
+    """A chain of laws from data (t = 0) to a prior (t = 1) whose bridges are known.
+
+    Attributes:
+        t_min: the smallest noisy time; grids step from it to 0, likelihoods are of p at t_min.
+        t_max: the largest time at which every solver can start.
+        steps: length of the process's own chain, whose times are i / steps; None where time is
+            continuous.
+    """
 
     family: ClassVar[str] = "process"
+    t_min: float = 1e-3
+    t_max: float = 1.0
+    steps: int | None = None
 
     @abstractmethod
     def prior(self, shape: Sequence[int]) -> Distribution:
@@ -37,9 +47,19 @@ class Process(ABC):
 
 
 class SDE(ABC):
-    """dx = drift(x, t) dt + diffusion(t) dw, from t = 0 (data) to t = 1 (prior)."""
+    """dx = f(x, t) dt + L(x, t) dw, from t = 0 (data) to t = 1 (prior).
+
+    Everything that walks an SDE backwards needs of L its action on a vector, the action of L L^T,
+    and the divergence of L L^T: for a Gaussian process one number, zero and no more.
+
+    Attributes:
+        t_min, t_max, steps: as those of a Process.
+    """
 
     family: ClassVar[str] = "process"
+    t_min: float = 1e-3
+    t_max: float = 1.0
+    steps: int | None = None
 
     @abstractmethod
     def prior(self, shape: Sequence[int]) -> Distribution:
@@ -47,8 +67,45 @@ class SDE(ABC):
 
     @abstractmethod
     def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """Drift of each sample, shape (B, *event); ``t`` has shape () or (B,)."""
+        """f(x, t), shape (B, *event); ``t`` has shape () or (B,)."""
 
     @abstractmethod
-    def diffusion(self, t: Tensor | float) -> Tensor:
-        """Diffusion coefficient g(t) >= 0, of the shape of ``t``, float64."""
+    def diffuse(self, x: Tensor, t: Tensor | float, z: Tensor) -> Tensor:
+        """L(x, t) z, shape (B, *event); ``z`` has the shape of ``x``."""
+
+    @abstractmethod
+    def covariance(self, x: Tensor, t: Tensor | float, v: Tensor) -> Tensor:
+        """L L^T v, shape (B, *event)."""
+
+    @abstractmethod
+    def covariance_divergence(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """div(L L^T), shape (B, *event): its i-th number is sum_j d(L L^T)_ij / dx_j."""
+
+    @abstractmethod
+    def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """(length, angle) at ``t``, float64: the coordinate that Runge-Kutta solvers walk in.
+
+        The state is x = length y, and y is followed over ``angle``, which rises with t.
+        """
+
+    @abstractmethod
+    def time(self, angle: Tensor | float) -> Tensor:
+        """The time at which that angle is reached, float64, of the shape of ``angle``."""
+
+    @final
+    def reverse_drift(
+        self, x: Tensor, t: Tensor | float, score: Tensor, share: float = 1.0
+    ) -> Tensor:
+        """Drift of the walk back: ``f - share (div(L L^T) + L L^T score)``.
+
+        Arguments:
+            x: states at time t, shape (B, *event).
+            t: times, shape () or (B,).
+            score: grad log p_t(x), shape (B, *event).
+            share: 1 for the reverse SDE, 1/2 for the probability-flow ODE.
+
+        References:
+            Song et al., ICLR 2021, appendix A (eq. 15-17) and D.1 (eq. 36-37).
+        """
+        pull = self.covariance(x, t, score) + self.covariance_divergence(x, t)
+        return self.drift(x, t) - share * pull

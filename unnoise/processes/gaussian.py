@@ -39,9 +39,6 @@ class GaussianProcess(Process, SDE):
         t_max: the largest time with alpha > 0; solvers that divide by alpha start there.
     """
 
-    t_min: float = 1e-3
-    t_max: float = 1.0
-
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:
         """Scale of the data at ``t``, float64, any shape; 1 at t = 0, never negative."""
@@ -107,7 +104,9 @@ class GaussianProcess(Process, SDE):
             old, t_off = new, off
             new = (new - step).clamp(self.t_min, 1.0)
             off = self._angle(new) - angle
-        return new if bool((off.abs() < 1e-13).all()) else self._bisect(angle)
+        missed = off.abs() >= 1e-13
+        # Element by element: what one sample needs must not change another's last bits.
+        return torch.where(missed, self._bisect(angle), new) if bool(missed.any()) else new
 
     def _angle(self, t: Tensor) -> Tensor:
         """``angle`` for times above 0."""
@@ -230,9 +229,28 @@ class GaussianProcess(Process, SDE):
 
     @final
     def diffusion(self, t: Tensor | float) -> Tensor:
+        """g(t) of L(x, t) = g(t), of the shape of ``t``, float64."""
         (_, sigma), (_, sigma_rate) = self.scales(t), self.rates(t)
         squared = 2 * sigma * sigma_rate - 2 * self.linear_drift(t) * sigma**2
         return squared.clamp(min=0).sqrt()
+
+    @final
+    def diffuse(self, x: Tensor, t: Tensor | float, z: Tensor) -> Tensor:
+        return match(self.diffusion(t), x).to(x) * z
+
+    @final
+    def covariance(self, x: Tensor, t: Tensor | float, v: Tensor) -> Tensor:
+        return match(self.diffusion(t) ** 2, x).to(x) * v
+
+    @final
+    def covariance_divergence(self, x: Tensor, t: Tensor | float) -> Tensor:
+        return torch.zeros_like(x)
+
+    @final
+    def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """(rho, phi): the circle's radius sqrt(alpha^2 + sigma^2) and the angle."""
+        alpha, sigma = self.scales(t)
+        return (alpha**2 + sigma**2).sqrt(), torch.atan2(sigma, alpha)
 
     # -- the only conversions in the house ------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.distributions import Normal
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import register
 from unnoise.processes import Process
@@ -26,10 +26,10 @@ class Ancestral(Solver):
         al., ICLR 2021, appendix F.
     """
 
-    order: ClassVar[int | None] = 1
     needs: ClassVar[type] = Process
+    order = 1
 
-    def numbers(self, process: Any, times: Tensor, data: Normal | None) -> list[tuple[float, ...]]:
+    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> list[tuple[float, ...]]:
         return [()] * (len(times) - 1)
 
     def step(

@@ -2,9 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, final
+from typing import Any, ClassVar, NamedTuple, cast, final
 
 import torch
 from torch import Tensor
@@ -12,18 +12,19 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Distribution, Normal
 from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.processes import GaussianProcess, Process
+from unnoise.processes import GaussianProcess
 
 
 @dataclass(frozen=True)
 class Leg:
-    """One step of a plan: from time ``t`` back to time ``s``, and the solver's numbers for it."""
+    """One step of a plan: from time ``t`` to time ``s``, and the solver's own numbers for it."""
 
     index: int
     t: Tensor
     s: Tensor
-    numbers: tuple[float, ...]
+    numbers: Any
 
 
 class Moved(NamedTuple):
@@ -49,30 +50,37 @@ class Solver(ABC):
     """Walks back from noise to data, one step at a time. Holds no state of its own.
 
     Attributes:
+        needs: what a process must be.
         order: of the weak (or, for ODEs, the strong) error, as measured by the tests; None where
             none is claimed.
-        needs: what a process must be.
+        calls: network calls of a step (the last one, into the data, may have fewer); None where
+            the walk decides.
         divides_by_alpha: such solvers start at the process's ``t_max``.
-        calls: network calls of a step.
+        couples_batch: whether a row's walk depends on the rows beside it; promises of equal bits
+            exclude such solvers.
+        both_ways: whether it may also walk from the data to the noise, on rising times.
     """
 
     family: ClassVar[str] = "solver"
-    order: ClassVar[int | None] = None
     needs: ClassVar[type] = GaussianProcess
-    divides_by_alpha: ClassVar[bool] = False
-    calls: ClassVar[int] = 1
+    order: int | None = None
+    calls: int | None = 1
+    divides_by_alpha: bool = False
+    couples_batch: bool = False
+    both_ways: bool = False
 
     @abstractmethod
-    def numbers(self, process: Any, times: Tensor, data: Normal | None) -> list[tuple[float, ...]]:
-        """The solver's own numbers for each step of a descending grid, computed in float64.
+    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> Sequence[Any]:
+        """The solver's own numbers for each step of a grid, computed once, in float64.
 
         Arguments:
             process: of the type that ``needs`` names.
-            times: shape (N + 1,), descending, float64.
-            data: mean and variance of the data where known.
+            times: shape (N + 1,), descending, float64; ascending ones for solvers that walk
+                ``both_ways``.
+            data: mean and covariance of the data where known.
 
         Returns:
-            N tuples, handed to ``step`` one by one.
+            N of them, handed to ``step`` one by one: floats, tensors, or tuples and lists of such.
         """
 
     @abstractmethod
@@ -98,7 +106,7 @@ class Solver(ABC):
         """
 
     @final
-    def plan(self, process: Process, times: Tensor, data: Normal | None = None) -> list[Leg]:
+    def plan(self, process: Any, times: Tensor, data: Moments | None = None) -> list[Leg]:
         """All numbers of a walk, before its first network call.
 
         Raises:
@@ -109,8 +117,8 @@ class Solver(ABC):
                 f"solver {type(self).__name__} needs a {self.needs.__name__}; "
                 f"{type(process).__name__} is none."
             )
-        times = check_times(times)
-        t_max = float(getattr(process, "t_max", 1.0))
+        times = check_times(times, both_ways=self.both_ways)
+        t_max = float(process.t_max)
         if self.divides_by_alpha and float(times[0]) > t_max:
             raise InputError(
                 f"solver {type(self).__name__} divides by alpha, which is 0 at t = 1 under "
@@ -119,7 +127,7 @@ class Solver(ABC):
             )
         numbers = self.numbers(process, times, data)
         for i, row in enumerate(numbers):
-            if not all(math.isfinite(number) for number in row):
+            if not _finite(row):
                 raise InputError(
                     f"solver {type(self).__name__} cannot step from t = {float(times[i]):g} to "
                     f"{float(times[i + 1]):g} under {type(process).__name__}; choose other times."
@@ -127,7 +135,22 @@ class Solver(ABC):
         return [Leg(i, times[i], times[i + 1], row) for i, row in enumerate(numbers)]
 
 
-def check_times(times: Tensor) -> Tensor:
+def _finite(numbers: Any) -> bool:
+    """Whether all numbers of a step are finite, however deep they lie."""
+    match numbers:
+        case float() | int():
+            return math.isfinite(numbers)
+        case Tensor():
+            return bool(torch.isfinite(numbers).all())
+        case Leg():
+            return _finite(numbers.numbers)
+        case tuple() | list():
+            return all(map(_finite, cast(Sequence[Any], numbers)))
+        case _:
+            return True
+
+
+def check_times(times: Tensor, both_ways: bool = False) -> Tensor:
     """A grid in float64 on the CPU, or a sentence saying why it is none."""
     times = torch.as_tensor(times, dtype=torch.float64).cpu()
     if times.ndim != 1 or len(times) < 2:
@@ -138,8 +161,16 @@ def check_times(times: Tensor) -> Tensor:
         raise InputError(
             f"times run from {float(times.max()):g} to {float(times.min()):g}; accepted are 1 to 0."
         )
-    if not (times.diff() < 0).all():
-        bad = int((times.diff() >= 0).nonzero()[0])
+    steps = times.diff()
+    if both_ways and bool((steps > 0).all()):
+        if float(times[0]) == 0:
+            raise InputError(
+                "times start at 0, where the data has no noise to follow; start at the process's "
+                "t_min."
+            )
+        return times
+    if not (steps < 0).all():
+        bad = int((steps >= 0).nonzero()[0])
         raise InputError(
             f"times[{bad}] = {float(times[bad]):g} is followed by {float(times[bad + 1]):g}; "
             "times must fall from noise (1) to data (0)."
@@ -163,8 +194,8 @@ class OneStep(Solver):
 
     @final
     def numbers(
-        self, process: GaussianProcess, times: Tensor, data: Normal | None
-    ) -> list[tuple[float, ...]]:
+        self, process: GaussianProcess, times: Tensor, data: Moments | None
+    ) -> Sequence[tuple[float, ...]]:
         columns = torch.broadcast_tensors(*self.coefficients(process, times[:-1], times[1:]))
         return [tuple(row) for row in torch.stack(columns, 1).tolist()]
 
@@ -192,7 +223,7 @@ def trajectory(
     times: Tensor,
     cond: Condition | None = None,
     noise: Noise | None = None,
-    data: Normal | None = None,
+    data: Moments | None = None,
 ) -> Iterator[Step]:
     """Walk back from noise to data, yielding every step: the only loop there is.
 
@@ -203,7 +234,7 @@ def trajectory(
         times: descending times, shape (N + 1,), as ``grid`` makes them.
         cond: conditions, one row for each sample.
         noise: one stream for each sample; seed 0 and samples 0 ... B-1 when absent.
-        data: mean and variance of the data, for solvers that can use them.
+        data: mean and covariance of the data, for solvers that can use them.
 
     Yields:
         Step(index, t, s, x, belief); x is a fresh tensor each time.
@@ -233,7 +264,7 @@ def integrate(
     times: Tensor,
     cond: Condition | None = None,
     noise: Noise | None = None,
-    data: Normal | None = None,
+    data: Moments | None = None,
 ) -> Tensor:
     """The last state of ``trajectory``, shape (B, *event); same arguments."""
     for step in trajectory(solver, denoiser, x, times, cond, noise, data):

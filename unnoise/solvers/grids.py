@@ -4,15 +4,16 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
 from unnoise.core.ranges import Positive
 from unnoise.core.registry import member, register
-from unnoise.processes import GaussianProcess
+from unnoise.processes import SDE, GaussianProcess
 from unnoise.solvers.base import check_times
 
 
@@ -20,15 +21,26 @@ class Grid(ABC):
     """A rule that spaces times between the process's ends."""
 
     family: ClassVar[str] = "grid"
+    needs: ClassVar[type] = GaussianProcess
 
     @abstractmethod
-    def times(self, process: GaussianProcess, start: float, count: int) -> Tensor:
-        """``count`` descending times from ``start`` to t_min, float64; their ends are replaced by
-        exactly these."""
+    def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
+        """The noisy times of a walk: ``count`` of them, descending from ``start``, float64.
+
+        Arguments:
+            process: of the type that ``needs`` names.
+            start: the first time.
+            count: at least 1.
+            data: mean and covariance of the data where known.
+
+        Raises:
+            InputError: the process has no such times.
+        """
 
 
 def _levels(process: GaussianProcess, start: float) -> tuple[float, float]:
     """sigma / alpha at the first time where alpha is positive, and at t_min."""
+    process.check()
     ends = torch.tensor([min(start, process.t_max), process.t_min], dtype=torch.float64)
     first, last = process.angle(ends).tan().tolist()
     return first, last
@@ -40,7 +52,9 @@ def _levels(process: GaussianProcess, start: float) -> tuple[float, float]:
 class UniformGrid(Grid):
     """Even steps of time, as in score SDE."""
 
-    def times(self, process: GaussianProcess, start: float, count: int) -> Tensor:
+    needs: ClassVar[type] = SDE
+
+    def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
         return torch.linspace(start, process.t_min, count, dtype=torch.float64)
 
 
@@ -50,10 +64,10 @@ class UniformGrid(Grid):
 class LogSNRGrid(Grid):
     """Even steps of the log signal-to-noise ratio."""
 
-    def times(self, process: GaussianProcess, start: float, count: int) -> Tensor:
+    def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
         first, last = _levels(process, start)
         steps = torch.linspace(math.log(first), math.log(last), count, dtype=torch.float64)
-        return process.time(torch.atan(steps.exp()))
+        return _pinned(process.time(torch.atan(steps.exp())), start, process.t_min)
 
 
 @register("grid", "angle")
@@ -62,9 +76,11 @@ class LogSNRGrid(Grid):
 class AngleGrid(Grid):
     """Even steps of the angle atan2(sigma, alpha)."""
 
-    def times(self, process: GaussianProcess, start: float, count: int) -> Tensor:
+    def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
+        process.check()
         first, last = process.angle(start).item(), process.angle(process.t_min).item()
-        return process.time(torch.linspace(first, last, count, dtype=torch.float64))
+        steps = torch.linspace(first, last, count, dtype=torch.float64)
+        return _pinned(process.time(steps), start, process.t_min)
 
 
 @register("grid", "karras")
@@ -75,6 +91,7 @@ class KarrasGrid(Grid):
 
     Arguments:
         rho: larger values put more steps near the data.
+        sigma_min: level sigma / alpha of the last noisy time; the process's own when absent.
 
     References:
         Karras et al., Elucidating the design space of diffusion-based generative models,
@@ -82,28 +99,88 @@ class KarrasGrid(Grid):
     """
 
     rho: Positive = 7.0
+    sigma_min: Positive | None = None
 
-    def times(self, process: GaussianProcess, start: float, count: int) -> Tensor:
+    def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
         first, last = _levels(process, start)
+        end = process.t_min
+        if self.sigma_min is not None:
+            last = max(last, self.sigma_min)
+            end = float(process.time(math.atan(last)))
+        if last >= first:
+            raise InputError(f"sigma_min = {last:g} is not below the first level, {first:g}.")
         power = 1 / self.rho
         steps = torch.linspace(first**power, last**power, count, dtype=torch.float64)
-        return process.time(torch.atan(steps**self.rho))
+        return _pinned(process.time(torch.atan(steps**self.rho)), start, end)
+
+
+@register("grid", "edm")
+def edm_grid(rho: Positive = 7.0, sigma_min: Positive = 0.002) -> KarrasGrid:
+    """The grid of EDM: Karras steps that end at sigma = 0.002.
+
+    Arguments:
+        rho: larger values put more steps near the data.
+        sigma_min: level of the last noisy time.
+
+    References:
+        Karras et al., NeurIPS 2022, table 1.
+    """
+    return KarrasGrid(rho, sigma_min)
+
+
+@register("grid", "native")
+@final
+@dataclass(frozen=True)
+class NativeGrid(Grid):
+    """The process's own chain, t = i / N: all of it, or evenly strided where fewer are asked for.
+
+    References:
+        Nichol and Dhariwal, Improved denoising diffusion probabilistic models, ICML 2021, section 4
+        (strided respacing).
+    """
+
+    needs: ClassVar[type] = SDE
+
+    def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
+        chain: int | None = process.steps
+        if chain is None:
+            raise InputError(
+                f"{type(process).__name__} is continuous and has no chain of its own; use another "
+                'grid, such as "uniform".'
+            )
+        last = round(start * chain)
+        if count > last:
+            raise InputError(
+                f"{count} steps but the chain of {type(process).__name__} has {last} up to t = "
+                f"{start:g}; ask for at most as many."
+            )
+        return torch.linspace(last, 1, count, dtype=torch.float64).round() / chain
+
+
+def _pinned(times: Tensor, start: float, end: float) -> Tensor:
+    """The same times with their ends exactly as they were asked for."""
+    if len(times) > 1:
+        times[-1] = end
+    times[0] = start
+    return times
 
 
 def grid(
-    process: GaussianProcess,
+    process: Any,
     steps: int,
     rule: Grid | str | Sequence[float] | Tensor = "logsnr",
     start: float = 1.0,
+    data: Moments | None = None,
 ) -> Tensor:
-    """Descending times for ``trajectory``: start, ..., t_min, 0.
+    """Descending times for ``trajectory``: start, ..., the last noisy time, 0.
 
     Arguments:
         process: the process to walk back.
         steps: number of steps, at least 1.
-        rule: how to space them: "logsnr", "karras", "angle", "uniform", a Grid, or the times
-            themselves (then ``steps`` and ``start`` are not looked at).
+        rule: how to space them: "logsnr", "karras", "edm", "angle", "uniform", "native", "auto", a
+            Grid, or the times themselves (then ``steps`` and ``start`` are not looked at).
         start: the first time, in (t_min, 1].
+        data: mean and covariance of the data, for rules that can use them.
 
     Returns:
         Shape (steps + 1,), float64.
@@ -117,10 +194,11 @@ def grid(
         raise InputError(f"steps = {steps!r}: give a whole number of at least 1.")
     if not process.t_min < start <= 1:
         raise InputError(f"start = {start:g}: accepted are times above {process.t_min:g}, up to 1.")
-    process.check()
-    times = torch.zeros(steps + 1, dtype=torch.float64)
-    if steps > 1:
-        times[:-1] = member(Grid, rule).times(process, start, steps)
-        times[-2] = process.t_min
-    times[0] = start
-    return check_times(times)
+    chosen: Grid = member(Grid, rule)
+    if not isinstance(process, chosen.needs):
+        raise InputError(
+            f"grid {type(chosen).__name__} needs a {chosen.needs.__name__}; "
+            f'{type(process).__name__} is none. Use "uniform".'
+        )
+    noisy = chosen.times(process, start, steps, data)
+    return check_times(torch.cat([noisy, torch.zeros(1, dtype=torch.float64)]))

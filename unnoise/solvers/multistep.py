@@ -1,13 +1,14 @@
 """Solvers that remember what was believed before."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
@@ -28,10 +29,10 @@ class DPMSolverPP(Solver):
         2022, algorithm 2.
     """
 
-    order: ClassVar[int | None] = 2
+    order = 2
 
     def numbers(
-        self, process: GaussianProcess, times: Tensor, data: Normal | None
+        self, process: GaussianProcess, times: Tensor, data: Moments | None
     ) -> list[tuple[float, ...]]:
         keep, pull, _ = process.bridge_scales(times[:-1], times[1:], 0.0)
         step = (process.log_snr(times) / 2).diff()

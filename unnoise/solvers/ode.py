@@ -1,47 +1,77 @@
-"""Solvers of the probability-flow ODE, in the angle."""
+"""Solvers of the probability-flow ODE with fixed steps, in the process's own coordinate."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.distributions import Normal
+from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import register
-from unnoise.processes import GaussianProcess
+from unnoise.processes import SDE
 from unnoise.solvers.base import Leg, Moved, Solver
 
 
-@register("solver", "heun")
-@final
-@dataclass(frozen=True)
-class Heun(Solver):
-    """Heun's method on the unit circle.
+class Tableau(NamedTuple):
+    """An explicit Runge-Kutta method: stage k looks at ``nodes[k]`` of the step, from
+    ``y + h sum_j rows[k][j] slope_j``; the step is ``y + h sum_k weights[k] slope_k``."""
 
-    ``d(x / rho) / d(phi) = (cos(phi) x / rho - x_0) / sin(phi)``
+    nodes: tuple[float, ...]
+    rows: tuple[tuple[float, ...], ...]
+    weights: tuple[float, ...]
 
-    Here rho^2 = alpha^2 + sigma^2 and phi is the angle; order two on every Gaussian process, and
-    finite where alpha = 0. The step that ends in the data (phi = 0) is the denoiser's mean, as in
-    DDIM. Two network calls a step, one in the last.
 
-    References:
-        Karras et al., Elucidating the design space of diffusion-based generative models,
-        NeurIPS 2022, algorithm 1, there in sigma.
+class Stages(NamedTuple):
+    """The numbers of one Runge-Kutta step: its size, and time and length at every stage."""
+
+    size: float
+    times: list[Tensor]
+    lengths: list[float]
+    last_length: float
+
+
+def combine(y: Tensor, factors: tuple[float, ...], slopes: list[Tensor], size: float) -> Tensor:
+    """y + size sum_k factors[k] slopes[k]."""
+    for factor, slope in zip(factors, slopes, strict=True):
+        if factor:
+            y = torch.add(y, slope, alpha=size * factor)
+    return y
+
+
+class RungeKutta(Solver, ABC):
+    """``d(x / length) / d(angle)`` by an explicit Runge-Kutta method.
+
+    On Gaussian processes length and angle are those of the circle, where the ODE is smooth on every
+    process, also where alpha = 0. The step that ends in the data is the denoiser's mean, as in
+    DDIM. Rising times walk from the data to the noise.
     """
 
-    order: ClassVar[int | None] = 2
-    calls: ClassVar[int] = 2
+    needs: ClassVar[type] = SDE
+    both_ways = True
 
-    def numbers(
-        self, process: GaussianProcess, times: Tensor, data: Normal | None
-    ) -> list[tuple[float, ...]]:
-        alpha, sigma = process.scales(times)
-        rho, phi = (alpha**2 + sigma**2).sqrt(), torch.atan2(sigma, alpha)
-        columns = torch.stack([rho[:-1], phi[:-1], rho[1:], phi[1:]], 1)
-        return [tuple(row) for row in columns.tolist()]
+    @abstractmethod
+    def tableau(self) -> Tableau:
+        """The method."""
 
+    @final
+    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> list[Stages]:
+        nodes = torch.tensor(self.tableau().nodes, dtype=torch.float64)
+        lengths, angles = process.coordinate(times)
+        sizes = angles.diff()
+        stages = process.time(angles[:-1, None] + sizes[:, None] * nodes)
+        # Ends exactly as they were given: the inverse of the schedule is only good to 1e-13.
+        stages[:, nodes == 0] = times[:-1, None]
+        stages[:, nodes == 1] = times[1:, None]
+        within, _ = process.coordinate(stages)
+        rows: list[Stages] = []
+        for size, at, of, last in zip(sizes, stages, within.tolist(), lengths[1:], strict=True):
+            rows.append(Stages(float(size), list(at), of, float(last)))
+        return rows
+
+    @final
     def step(
         self,
         denoiser: Any,
@@ -52,13 +82,63 @@ class Heun(Solver):
         noise: Noise,
         memory: Any = None,
     ) -> Moved:
-        rho, phi, next_rho, next_phi = leg.numbers
-        belief: Normal = denoiser(x, leg.t, cond)
-        if next_phi == 0:
-            return Moved(belief.mean, belief)
-        process: GaussianProcess = denoiser.process
-        slope = process.turning(belief.mean, x, leg.t)
-        guess = (x / rho + (next_phi - phi) * slope) * next_rho
-        next_slope = process.turning(denoiser(guess, leg.s, cond).mean, guess, leg.s)
-        turned = x / rho + (next_phi - phi) / 2 * (slope + next_slope)
-        return Moved(turned * next_rho, belief)
+        if leg.s == 0:
+            return Moved(*denoiser.land(x, leg.t, cond))
+        tableau, (size, times, lengths, last) = self.tableau(), leg.numbers
+        y, belief, slopes = x / lengths[0], None, list[Tensor]()
+        for time, length, row in zip(times, lengths, tableau.rows, strict=True):
+            at = combine(y, row, slopes, size) * length if slopes else x
+            slope, believed = denoiser.turn(at, time, cond)
+            slopes.append(slope)
+            belief = belief or believed
+        return Moved(combine(y, tableau.weights, slopes, size) * last, belief)
+
+
+@register("solver", "euler")
+@final
+@dataclass(frozen=True)
+class Euler(RungeKutta):
+    """Euler's method on the probability-flow ODE; DDIM(eta = 0) is its exponential sister."""
+
+    order = 1
+
+    def tableau(self) -> Tableau:
+        return Tableau((0.0,), ((),), (1.0,))
+
+
+@register("solver", "heun")
+@final
+@dataclass(frozen=True)
+class Heun(RungeKutta):
+    """Heun's method on the probability-flow ODE, two network calls a step.
+
+    ``d(x / rho) / d(phi) = (cos(phi) x / rho - x_0) / sin(phi)``
+
+    References:
+        Karras et al., Elucidating the design space of diffusion-based generative models,
+        NeurIPS 2022, algorithm 1, there in sigma.
+    """
+
+    order = 2
+    calls = 2
+
+    def tableau(self) -> Tableau:
+        return Tableau((0.0, 1.0), ((), (1.0,)), (0.5, 0.5))
+
+
+@register("solver", "rk4")
+@final
+@dataclass(frozen=True)
+class RK4(RungeKutta):
+    """The classical Runge-Kutta method on the probability-flow ODE, four network calls a step.
+
+    References:
+        Kutta, Beitrag zur naeherungsweisen Integration totaler Differentialgleichungen, 1901.
+    """
+
+    order = 4
+    calls = 4
+
+    def tableau(self) -> Tableau:
+        rows = ((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0))
+        return Tableau((0.0, 0.5, 0.5, 1.0), rows, (1 / 6, 1 / 3, 1 / 3, 1 / 6))

@@ -1,7 +1,7 @@
 """Solvers that are three scalars: x_s = A x + B x0_hat + C z."""
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ class DDIM(OneStep):
         Song et al., Denoising diffusion implicit models, ICLR 2021, eq. 12, 16.
     """
 
-    order: ClassVar[int | None] = 1
+    order = 1
 
     eta: Fraction = 0.0
 
@@ -38,25 +38,27 @@ class DDIM(OneStep):
         return keep, pull, lower, self.eta * pull
 
 
-@register("solver", "euler-maruyama")
+@register("solver", "reverse-diffusion")
 @final
 @dataclass(frozen=True)
-class EulerMaruyama(OneStep):
-    """Euler-Maruyama on the reverse SDE: ``x_s = x - (f x - g^2 score) h + g sqrt(h) z``, h = t-s.
+class ReverseDiffusion(OneStep):
+    """The reverse SDE cut into steps as the forward one is.
+
+    ``x_s = (2 - a) x + v score + sqrt(v) z`` with ``q(x_t | x_s) = N(a x_s, v)``. The step
+    into the data adds no noise.
 
     References:
-        Song et al., Score-based generative modeling through SDEs, ICLR 2021, eq. 6, appendix D.
+        Song et al., Score-based generative modeling through SDEs, ICLR 2021, appendix E, eq. 46.
     """
 
-    order: ClassVar[int | None] = 1
-    divides_by_alpha: ClassVar[bool] = True
+    order = 1
+    divides_by_alpha = True
 
     def coefficients(
         self, process: GaussianProcess, t: Tensor, s: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        h = t - s
         alpha, sigma = process.scales(t)
-        noise = process.diffusion(t) ** 2 * h
+        a, v = process.transition(s, t)
         # score = (alpha x0_hat - x) / sigma^2
-        keep = 1 - process.linear_drift(t) * h - noise / sigma**2
-        return keep, noise * alpha / sigma**2, noise, torch.zeros_like(h)
+        lower = torch.where(s == 0, torch.zeros_like(v), v)
+        return 2 - a - v / sigma**2, v * alpha / sigma**2, lower, torch.zeros_like(v)

@@ -41,6 +41,14 @@ def times_of(process: GaussianProcess, count: int = 41, end: float = 1.0) -> Ten
     return torch.cat([even, process.t_min + (end - process.t_min) * share]).unique()
 
 
+def smooth_times(process: GaussianProcess, end: float = 0.999) -> Tensor:
+    """Times after t_min where a schedule is smooth: the middles of the segments of a chain."""
+    t = times_of(process, end=end)[1:]
+    if process.steps is None:
+        return t
+    return ((t * process.steps).floor().clamp(1, process.steps - 1) + 0.5).unique() / process.steps
+
+
 def slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
     """Derivative on (0, 1) by central differences of fourth order."""
     h = 3e-4 * torch.minimum(t, 1 - t)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.core.condition import Condition
-from unnoise.core.distributions import Distribution, Normal
+from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
-from unnoise.denoisers import Denoiser, GaussianDenoiser
+from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess, Process
 from unnoise.solvers import Solver, integrate
 
@@ -43,7 +43,7 @@ class GaussianBelief(GaussianDenoiser):
 
 
 @final
-class Counted(Denoiser):
+class Counted(GaussianDenoiser):
     """A denoiser that counts how often it is asked.
 
     Arguments:
@@ -51,13 +51,13 @@ class Counted(Denoiser):
         process: what it says its process is; the inner one's own when absent.
     """
 
-    def __init__(self, inner: Denoiser, process: Process | None = None) -> None:
+    def __init__(self, inner: GaussianDenoiser, process: Process | None = None) -> None:
         super().__init__()
         self.inner = inner
-        self.process = inner.process if process is None else process
+        self.process = inner.process if process is None else cast(GaussianProcess, process)
         self.calls = 0
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Distribution:
+    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
         self.calls += 1
         return self.inner(x, t, cond)
 

@@ -54,13 +54,15 @@ class SolverContract(ABC):
         return process.t_max if self.make().divides_by_alpha or no_signal else 1.0
 
     def times(self, process: GaussianProcess, steps: int) -> Tensor:
-        """From ``start`` to END, even in the angle for order 1, in log SNR for higher orders.
+        """From ``start`` to END, even in the angle; in log SNR for multistep solvers, whose
+        coordinate that is.
 
         (On VE, Euler-Maruyama's first-order error cancels on steps that are even in log SNR.)
         """
         start = self.start(process)
         first, last = (float(process.angle(t)) for t in (start, END))
-        if self.make().order == 1:
+        made = self.make()
+        if made.order == 1 or made.calls != 1:
             angles = torch.linspace(first, last, steps + 1, dtype=torch.float64)
         else:
             ends = math.log(math.tan(first)), math.log(math.tan(last))
@@ -87,7 +89,7 @@ class SolverContract(ABC):
 
         512 steps where the walk is random: reading it off costs a row for each draw.
         """
-        steps = 512 if self.error(process, 4)[1] else 1024
+        steps = 512 if self.error(process, 4)[1] or self.make().calls != 1 else 1024
         fine, _ = self.error(process, steps)
         while fine < 1e-11 and steps > 64:
             steps //= 2
@@ -99,13 +101,16 @@ class SolverContract(ABC):
         declared = self.make().order
         if declared is None:
             return
-        for process in self.processes():
+        # A table has kinks; orders are a matter of smooth schedules.
+        for process in (p for p in self.processes() if p.steps is None):
             allowed = 0.1 if self.error(process, 4)[1] else 0.05
             measured = self.measured_order(process)
             assert abs(measured - declared) <= allowed, (process, measured)
 
     def test_same_bits_in_any_split(self) -> None:
         """A row's walk does not depend on which rows walk beside it."""
+        if self.make().couples_batch:
+            return  # that is what it says
         for process in self.processes():
             denoiser, noise = GaussianBelief(process), Noise(3, range(6))
             x = process.prior((6, 4)).sample(noise.child("start"))
@@ -153,10 +158,13 @@ class SolverContract(ABC):
             assert abs(reached - denoiser.spread) < 0.05, (process, reached)
 
     def test_declared_calls(self) -> None:
+        calls = self.make().calls
+        if calls is None:
+            return
         for process in self.processes():
             denoiser = Counted(GaussianBelief(process))
             integrate(self.make(), denoiser, draw(2, 3), self.times(process, 7))
-            assert denoiser.calls == 7 * self.make().calls, process
+            assert denoiser.calls == 7 * calls, process
 
     def test_memory_is_not_shared(self) -> None:
         """Two walks of one solver at the same time do not disturb each other."""

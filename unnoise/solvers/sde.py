@@ -1,0 +1,51 @@
+"""Solvers of the reverse SDE that need of a process only its drift and diffusion."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, final
+
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.moments import Moments
+from unnoise.core.noise import Noise
+from unnoise.core.registry import register
+from unnoise.processes import SDE
+from unnoise.solvers.base import Leg, Moved, Solver
+
+
+@register("solver", "euler-maruyama")
+@final
+@dataclass(frozen=True)
+class EulerMaruyama(Solver):
+    """Euler-Maruyama on the reverse SDE, with h = t - s.
+
+    ``x_s = x - (f - div(L L^T) - L L^T score) h + sqrt(h) L z``; the step into the data adds no
+    noise. Works on every SDE, L = g on Gaussian processes.
+
+    References:
+        Song et al., Score-based generative modeling through SDEs, ICLR 2021, eq. 6, appendix A, D.
+    """
+
+    needs: ClassVar[type] = SDE
+    order = 1
+    divides_by_alpha = True
+
+    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> list[float]:
+        return (times[:-1] - times[1:]).tolist()
+
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        process: SDE = denoiser.process
+        drift = process.reverse_drift(x, leg.t, denoiser.score(x, leg.t, cond))
+        mean = x - leg.numbers * drift
+        if leg.s == 0:
+            return Moved(mean, None)
+        return Moved(mean + leg.numbers**0.5 * process.diffuse(x, leg.t, noise.normal(x)), None)
