@@ -17,6 +17,8 @@ ASKED_FOR = [
     "EulerMaruyama",
     "Heun",
     "DPMSolverPP",
+    "ItoSDE",
+    "ScoreFunction",
     "Auto",
     "RK4",
     "DormandPrince",

@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from unnoise.core.moments import Moments
     from unnoise.core.noise import Noise
     from unnoise.core.registry import register
-    from unnoise.denoisers import ClassifierFree, Empirical, Guided, Mixture, NetworkDenoiser
+    from unnoise.denoisers import (
+        ClassifierFree,
+        Empirical,
+        Guided,
+        Mixture,
+        NetworkDenoiser,
+        ScoreFunction,
+    )
     from unnoise.likelihood import bits_per_dim, log_prob
     from unnoise.models import Diffusion, Sampling, load
     from unnoise.networks import MLP, UNet
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
         Cosine,
         DDPMChain,
         GaussianProcess,
+        ItoSDE,
         Rectified,
         SMLDChain,
         SubVP,
@@ -79,6 +87,7 @@ _HOMES = {
     "Guided": "denoisers",
     "Heun": "solvers",
     "InputError": "core.errors",
+    "ItoSDE": "processes",
     "Langevin": "solvers",
     "LangevinPaper": "solvers",
     "LogNormal": "objectives",
@@ -95,6 +104,7 @@ _HOMES = {
     "SDE": "processes",
     "SMLDChain": "processes",
     "Sampling": "models",
+    "ScoreFunction": "denoisers",
     "SubVP": "processes",
     "Training": "training",
     "UNet": "networks",
@@ -138,6 +148,7 @@ __all__ = [
     "Guided",
     "Heun",
     "InputError",
+    "ItoSDE",
     "Langevin",
     "LangevinPaper",
     "LogNormal",
@@ -154,6 +165,7 @@ __all__ = [
     "SDE",
     "SMLDChain",
     "Sampling",
+    "ScoreFunction",
     "SubVP",
     "Training",
     "UNet",

@@ -13,6 +13,7 @@ from unnoise.processes.chains import (
     ZeroTerminalSNR,
 )
 from unnoise.processes.gaussian import GaussianProcess
+from unnoise.processes.ito import ItoSDE, simulate
 from unnoise.processes.schedules import EDM, VE, VP, Cosine, Rectified, SubVP
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "CosineBetas",
     "DDPMChain",
     "GaussianProcess",
+    "ItoSDE",
     "LinearBetas",
     "ListedBetas",
     "Process",
@@ -34,4 +36,5 @@ __all__ = [
     "SigmoidBetas",
     "SubVP",
     "ZeroTerminalSNR",
+    "simulate",
 ]
