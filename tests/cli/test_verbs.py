@@ -133,6 +133,9 @@ def test_options_reach_the_sampler(points: Path, tmp_path: Path):
     eta = arrays_of(points, tmp_path, "--solver", "ddim", "--eta", 0.5)["values"]
     own = model.sample(23, solver=registry.build("solver", {"kind": "ddim", "eta": 0.5}))
     assert torch.equal(torch.from_numpy(eta), own)
+    churned = arrays_of(points, tmp_path, "--solver", '{kind = "churned", churn = 3}')["values"]
+    own = model.sample(23, solver=registry.build("solver", {"kind": "churned", "churn": 3.0}))
+    assert torch.equal(torch.from_numpy(churned), own)
     fast = arrays_of(points, tmp_path, "--fast")["values"]
     assert np.allclose(fast, model.sample(23).numpy(), atol=1e-5)
 

@@ -23,7 +23,8 @@ GuidanceOption = Annotated[
     typer.Option(help="Guidance scale: 1 plain conditional, 0 unconditional. [the model's own]"),
 ]
 SolverOption = Annotated[
-    str | None, typer.Option(help="ancestral, ddim, dpmpp-2m, euler-maruyama, heun. [the model's]")
+    str | None,
+    typer.Option(help="A name (see: unnoise show solver) or a {kind = ...} table. [the model's]"),
 ]
 StepsOption = Annotated[int | None, typer.Option(help="Solver steps. [the model's own]")]
 GridOption = Annotated[
@@ -50,10 +51,23 @@ def load_model(run: str, plugins: list[str] | None, threads: int | None) -> Any:
 
 
 def solver_of(name: str | None, eta: float | None) -> Any:
-    """A solver from --solver and --eta."""
+    """A solver from --solver, a name or a table as in a recipe, and --eta."""
+    import tomllib
+
+    from unnoise.core.errors import InputError
+    from unnoise.core.registry import build
+
+    if name is not None and name.lstrip().startswith("{"):
+        try:
+            table = tomllib.loads(f"solver = {name}")["solver"]
+        except tomllib.TOMLDecodeError as error:
+            raise InputError(
+                f"--solver {name}: {error}. Write a name, or a table such as "
+                '{kind = "churned", churn = 20}.'
+            ) from error
+        return build("solver", table, "--solver")
     if eta is None:
         return name
-    from unnoise.core.registry import build
 
     return build("solver", {"kind": name or "ddim", "eta": eta}, "--solver")
 
