@@ -1,4 +1,4 @@
-"""The laws of heads over the registry, and of the weights that go with them."""
+"""The laws of heads over the registry."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.kinds import breaks, every, make
+from tests.kinds import breaks, make
 from unnoise.core.errors import InputError
 from unnoise.core.registry import names
 from unnoise.denoisers import NetworkDenoiser
 from unnoise.denoisers.heads import EDMHead, Eps, Scaling, V
 from unnoise.networks import MLP
-from unnoise.objectives.weights import EDMWeight
 from unnoise.processes import VP, Cosine, Rectified
 from unnoise.testing import HeadContract
 from unnoise.testing.compare import draw, worst
@@ -90,41 +89,6 @@ def test_eps_head_is_refused_where_no_signal_is_left(process):
     NetworkDenoiser(network, process, V())
 
 
-# ------------------------------------------------------------------------------------- weights
-
-# The prediction whose squared error a weight stands for, from (alpha, sigma, x, a guess of x0).
-PREDICTIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    "eps": lambda a, s, x, x0: (x - a * x0) / s,
-    "x0": lambda a, s, x, x0: x0,
-    "v": lambda a, s, x, x0: (a * (x - a * x0) / s - s * x0) / torch.hypot(a, s),
-    "flow": lambda a, s, x, x0: (x - a * x0) / s - x0,
-    "edm": lambda a, s, x, x0: edm_target(0.5)(a, s, x0, (x - a * x0) / s),
-}
-
-
-@pytest.mark.parametrize("process", names("process"))
-@pytest.mark.parametrize("name", names("weight"))
-def test_weight_is_a_squared_error(name: str, process: str):
-    p = make("process", process)
-    t = torch.linspace(max(p.t_min, 1e-3), p.t_max, 40, dtype=torch.float64)
-    alpha, sigma = p.scales(t)
-    x, truth, guess = (draw(40, name=n) for n in ("x", "truth", "guess"))
-    predicted = PREDICTIONS[name]  # a new weight needs the prediction that it weighs
-    wanted = (predicted(alpha, sigma, x, guess) - predicted(alpha, sigma, x, truth)) ** 2
-    # Differences of predictions lose digits where those are large (t near t_min).
-    assert worst(make("weight", name)(alpha, sigma) * (guess - truth) ** 2, wanted) < 1e-6
-
-
-def test_weights_in_float32():
-    """The claim of weights.py: relative error at most 3e-6 down to sigma = 1e-4."""
-    sigma = torch.logspace(-4, 2, 200, dtype=torch.float64)
-    for _, name in every("weight"):
-        weight = make("weight", name)
-        exact = weight(torch.ones_like(sigma), sigma)
-        rough = weight(torch.ones_like(sigma).float(), sigma.float()).double()
-        assert worst(rough, exact) < 3e-6
-
-
 # ------------------------------------------------------------------------------------ canaries
 
 
@@ -150,9 +114,3 @@ def test_canary_head(law: str, change: Callable[[Scaling], Scaling]):
     breaks(
         HeadContract, law, with_scaling(change), target=target, processes=lambda self: [Rectified()]
     )
-
-
-def test_canary_weight():
-    """EDM's weight with another sigma_data is not the raw output's error."""
-    alpha, sigma = VP().scales(torch.linspace(0.1, 1, 9))
-    assert worst(EDMWeight(0.6)(alpha, sigma), EDMWeight(0.5)(alpha, sigma)) > 0.1

@@ -9,7 +9,14 @@ from tests.kinds import breaks, make
 from unnoise.core.noise import Noise
 from unnoise.core.registry import names
 from unnoise.denoisers import Mixture
-from unnoise.objectives import LogNormal, Loss, Objective, Regression, Uniform
+from unnoise.objectives import (
+    ExplicitScoreMatching,
+    LogNormal,
+    Loss,
+    Objective,
+    Regression,
+    Uniform,
+)
 from unnoise.objectives.weights import EDMWeight, VWeight, X0Weight
 from unnoise.processes import EDM, VP, GaussianProcess
 from unnoise.testing import ObjectiveContract
@@ -23,6 +30,16 @@ class TestRegistered(ObjectiveContract):
 
     def make(self):
         return make("objective", self.name)
+
+
+class TestExplicit(ObjectiveContract):
+    """No recipe can name it, so the registry does not know it."""
+
+    def make(self):
+        return ExplicitScoreMatching(self.truth(VP()))
+
+    def processes(self):
+        return [VP()]
 
 
 class TestWeights(ObjectiveContract):
@@ -119,6 +136,8 @@ class Broken(Objective):
             value = (mean - x).square().mean(1)
         elif self.how == "constant":
             value = (mean - x0).detach().square().mean(1) * 0
+        elif self.how == "deaf":
+            value = (mean.detach() - x0).square().mean(1) + 0 * mean.sum(1)
         elif self.how == "batch":
             value = (mean - x0).square().mean().expand(len(x0))
         else:
@@ -133,6 +152,7 @@ class Broken(Objective):
         ("test_exact_denoiser_is_stationary", "noisy target"),
         ("test_exact_denoiser_is_the_minimiser", "constant"),
         ("test_value_of_each_sample", "batch"),
+        ("test_gradient_leads_back", "deaf"),
     ],
 )
 def test_canary_objective(law: str, how: str):
@@ -144,4 +164,5 @@ def test_unbroken_keeps_the_laws():
     good.processes = lambda: [VP()]
     good.test_exact_denoiser_is_stationary()
     good.test_exact_denoiser_is_the_minimiser()
+    good.test_gradient_leads_back()
     assert math.isfinite(good.count)

@@ -37,24 +37,34 @@ class Normal(Distribution):
     Arguments:
         mean: shape (B, *event).
         var: variance, broadcastable against ``mean``; 0 is a point.
+        lean: of a belief about clean data, how much of its doubt enters a step back, from 0 (the
+            bridge's own variance) to 1 (all of it), in the logarithm; broadcastable.
     """
 
     mean: Tensor
     var: Tensor | float = 0.0
+    lean: Tensor | float = 1.0
 
     @property
     def variance(self) -> Tensor:
         """``var`` spelled out, shape (B, *event)."""
-        return torch.as_tensor(self.var).to(self.mean).expand_as(self.mean)
+        return self._like(self.var).expand_as(self.mean)
+
+    def _like(self, var: Tensor | float) -> Tensor:
+        # Not by way of float32, which a plain number would otherwise take.
+        return torch.as_tensor(var, dtype=self.mean.dtype, device=self.mean.device)
 
     def reverse_var(self, lower: Tensor | float, coef: Tensor | float) -> Tensor | float:
-        """Variance of one step back: ``lower + coef^2 Var[x_0 | x_t]``.
+        """Variance of one step back: ``lower^(1 - lean) (lower + coef^2 Var[x_0 | x_t])^lean``.
 
         Arguments:
             lower: variance of the bridge when x_0 is known.
             coef: derivative of the bridge's mean in x_0.
         """
-        return lower + coef**2 * self.var
+        upper = lower + coef**2 * self.var
+        if not isinstance(self.lean, Tensor) and self.lean == 1:
+            return upper  # what the powers would give
+        return lower ** (1 - self.lean) * upper**self.lean
 
     def sample(self, noise: Noise) -> Tensor:
         if not isinstance(self.var, Tensor):
@@ -69,7 +79,8 @@ class Normal(Distribution):
         return -0.5 * terms.flatten(1).sum(1)
 
     def kl(self, other: "Normal") -> Tensor:
-        var, base = self.variance, other.variance
+        # In the own type: of priors, made in float32, the variance is a plain number.
+        var, base = self.variance, self._like(other.var)
         terms = (var + (self.mean - other.mean) ** 2) / base - 1 + torch.log(base / var)
         return 0.5 * terms.flatten(1).sum(1)
 

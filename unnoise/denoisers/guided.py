@@ -42,8 +42,11 @@ class ClassifierFree(GaussianDenoiser):
         twice = torch.cat([t, t]) if t.ndim else t
         both = self.inner(torch.cat([x, x]), twice, cond.cat(cond.null()))
         given, without = both.mean.chunk(2)
-        var = both.var[: len(x)] if isinstance(both.var, Tensor) and both.var.ndim else both.var
-        return replace(both, mean=without + self.scale * (given - without), var=var)
+        # The doubt is that of the conditional belief.
+        var, lean = (
+            c[: len(x)] if isinstance(c, Tensor) and c.ndim else c for c in (both.var, both.lean)
+        )
+        return replace(both, mean=without + self.scale * (given - without), var=var, lean=lean)
 
 
 @final

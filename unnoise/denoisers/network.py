@@ -7,6 +7,7 @@ from torch import Tensor
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
+from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.denoisers.heads import Head
 from unnoise.denoisers.variance import Point, Variance
@@ -18,6 +19,8 @@ from unnoise.processes import GaussianProcess
 class NetworkDenoiser(GaussianDenoiser):
     """Belief mean = c_skip x + c_out network(c_in x, clock, cond).
 
+    A network with more outputs gives the mean's first; the variance reads the rest.
+
     Arguments:
         network: any Network; it is told log SNR and never knows the process.
         process: the Gaussian process it was or will be trained under.
@@ -25,7 +28,8 @@ class NetworkDenoiser(GaussianDenoiser):
         variance: how sure the belief is.
 
     Raises:
-        InputError: the process is no schedule, or the head cannot work under it.
+        InputError: the process is no schedule, the head cannot work under it, or the network has
+            not the outputs that the variance asks for.
     """
 
     def __init__(
@@ -42,6 +46,13 @@ class NetworkDenoiser(GaussianDenoiser):
         self.process = process
         self.head = head
         self.variance = Point() if variance is None else variance
+        wanted = 1 + self.variance.outputs
+        if network.outputs != wanted:
+            raise InputError(
+                f"variance {type(self.variance).__name__} reads {wanted} sets of channels; this "
+                f"{type(network).__name__} gives {network.outputs}. Make it with outputs = "
+                f"{wanted}, or choose another variance."
+            )
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
         alpha, sigma = self.process.scales(t)
@@ -50,4 +61,6 @@ class NetworkDenoiser(GaussianDenoiser):
         # 1000 times apart.
         clock = self.head.clock(alpha, sigma).to(x.device).float().expand(len(x))
         seen = self.network(into * x, clock, cond).to(x.dtype)
-        return Normal(skip * x + out * seen, self.variance(match(alpha, x), match(sigma, x)))
+        seen, extra = seen.tensor_split([x.shape[1]], 1)
+        levels = (match(c, x).to(x.device) for c in (alpha, sigma))
+        return self.variance(skip * x + out * seen, extra, *levels)

@@ -16,16 +16,18 @@ class Network(nn.Module, ABC):
         reads: slots of the Condition that this network listens to, e.g. {"label"}.
         shape: the event shape it was made for.
         classes: number of labels; None where it reads none.
+        outputs: sets of the event's channels that it gives, one after another.
     """
 
     family: ClassVar[str] = "network"
     reads: frozenset[str]
     shape: tuple[int, ...]
     classes: int | None
+    outputs: int = 1
 
     @final
     def forward(self, x: Tensor, clock: Tensor, cond: Condition | None = None) -> Tensor:
-        """Output of the network, shape (B, *shape).
+        """Output of the network, shape (B, outputs C, ...) for events of shape (C, ...).
 
         Arguments:
             x: inputs, shape (B, *shape).

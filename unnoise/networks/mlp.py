@@ -46,6 +46,7 @@ class MLP(Network):
         context: size of the vector that clock and label become.
         classes: number of labels, None for no labels.
         dropout: share of hidden units silenced in training.
+        outputs: sets of the event's channels given: 1, or 2 for a learned variance.
         seed: of the initial weights.
 
     References:
@@ -61,11 +62,13 @@ class MLP(Network):
         context: Count = 64,
         classes: Count | None = None,
         dropout: Fraction = 0.0,
+        outputs: Count = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
         self.classes = classes
+        self.outputs = outputs
         self.reads = frozenset() if classes is None else frozenset({"label"})
         size = math.prod(self.shape)
         with seeded(seed, "weights"):
@@ -74,11 +77,11 @@ class MLP(Network):
             self.adapt = nn.Linear(context, 3 * width * depth)
             self.into = nn.Linear(size, width)
             self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
-            self.out = zero(nn.Linear(width, size))
+            self.out = zero(nn.Linear(width, outputs * size))
 
     def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
         adapt = self.adapt(self.context(clock, cond)).chunk(3 * len(self.blocks), 1)
         h = self.into(x.flatten(1))
         for i, block in enumerate(self.blocks):
             h = block(h, *adapt[3 * i : 3 * i + 3])
-        return self.out(h).reshape(x.shape)
+        return self.out(h).reshape(len(x), self.outputs * x.shape[1], *x.shape[2:])

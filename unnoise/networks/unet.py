@@ -28,6 +28,7 @@ class UNet(Network):
         blocks: residual blocks of a level, on each way.
         classes: number of labels, None for no labels.
         dropout: share of channels' entries silenced in training.
+        outputs: sets of the event's channels given: 1, or 2 for a learned variance.
         seed: of the initial weights.
 
     Raises:
@@ -46,11 +47,13 @@ class UNet(Network):
         blocks: Count = 1,
         classes: Count | None = None,
         dropout: Fraction = 0.0,
+        outputs: Count = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
         self.classes = classes
+        self.outputs = outputs
         self.reads: Any = frozenset() if classes is None else frozenset({"label"})
         factor = 2 ** (len(multipliers) - 1)
         if len(self.shape) not in (2, 3) or any(n % factor for n in self.shape[1:]):
@@ -91,7 +94,7 @@ class UNet(Network):
                 if level:
                     self.grow.append(convolution(axes, now, now))
             self.norm = norm(now)
-            self.out = zero(convolution(axes, now, channels))
+            self.out = zero(convolution(axes, now, outputs * channels))
 
     def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
         context = self.context(clock, cond)

@@ -1,8 +1,38 @@
 """Floor 3: what a denoiser is taught."""
 
 from unnoise.objectives.base import Loss, Objective
+from unnoise.objectives.bound import Elbo, Hybrid
+from unnoise.objectives.matching import (
+    ExplicitScoreMatching,
+    ImplicitScoreMatching,
+    ReducedSlicedScoreMatching,
+    SlicedScoreMatching,
+    explicit_score_matching,
+    implicit_score_matching,
+    reduced_sliced_score_matching,
+    sliced_score_matching,
+)
 from unnoise.objectives.regression import Regression
-from unnoise.objectives.times import LogNormal, Times, Uniform
+from unnoise.objectives.times import LikelihoodImportance, LogNormal, Times, Uniform
 from unnoise.objectives.weights import Weight
 
-__all__ = ["LogNormal", "Loss", "Objective", "Regression", "Times", "Uniform", "Weight"]
+__all__ = [
+    "Elbo",
+    "ExplicitScoreMatching",
+    "Hybrid",
+    "ImplicitScoreMatching",
+    "LikelihoodImportance",
+    "LogNormal",
+    "Loss",
+    "Objective",
+    "ReducedSlicedScoreMatching",
+    "Regression",
+    "SlicedScoreMatching",
+    "Times",
+    "Uniform",
+    "Weight",
+    "explicit_score_matching",
+    "implicit_score_matching",
+    "reduced_sliced_score_matching",
+    "sliced_score_matching",
+]

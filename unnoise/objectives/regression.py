@@ -20,7 +20,8 @@ from unnoise.objectives.weights import EpsWeight, Weight
 class Regression(Objective):
     """``E_t E_eps w(t) |mean(x_t, t) - x_0|^2``, averaged over the event's dimensions.
 
-    Its minimiser is the exact denoiser, whatever the weight and the law of times.
+    Where times stand in for uniform ones, it is divided by their density. The minimiser is the
+    exact denoiser, whatever the weight and the law of times.
 
     Arguments:
         times: the law of t.
@@ -42,5 +43,6 @@ class Regression(Objective):
         x = process.forward(x0, t).sample(noise.child("forward"))
         error = (denoiser(x, t, cond).mean - x0).float().square().flatten(1).mean(1)
         alpha, sigma = process.scales(t)
-        value = self.weight(alpha, sigma).to(error) * error
+        weight = self.weight(process, t) * self.times.correction(process, t)
+        value = weight.to(error) * error
         return Loss(value, {"log_snr": 2 * (alpha.log() - sigma.log()), "loss": value.detach()})

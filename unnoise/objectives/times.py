@@ -1,5 +1,6 @@
 """Which noise levels are practised, and how often."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
@@ -7,20 +8,43 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Positive
+from unnoise.core.ranges import NotNegative, Positive
 from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
+from unnoise.processes.bound import snr_fall
+
+# Keeps a density that has reached zero at its end, where the weight is zero too, from 0 / 0.
+TINY = torch.finfo(torch.float64).tiny
 
 
 class Times(ABC):
-    """A law of training times on [t_min, 1]."""
+    """A law of training times on [t_min, 1].
+
+    Attributes:
+        importance: whether the law stands in for the uniform one, with less variance: losses are
+            then divided by its density, and their expectation is that of uniform times. Else the
+            law itself is part of what is asked.
+    """
 
     family: ClassVar[str] = "times"
+    importance: bool = False
 
     @abstractmethod
     def times(self, process: GaussianProcess, u: Tensor) -> Tensor:
         """The law's quantiles at ``u`` in [0, 1), shape (B,), float64."""
+
+    @abstractmethod
+    def density(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        """The law's density at ``t`` in [t_min, 1], of the shape of ``t``, float64."""
+
+    @final
+    def correction(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        """What the loss of a drawn time is multiplied by, of the shape of ``t``, float64."""
+        if not self.importance:
+            return torch.ones_like(t)
+        return 1 / ((1 - process.t_min) * self.density(process, t).clamp(min=TINY))
 
     @final
     def sample(self, process: GaussianProcess, noise: Noise) -> Tensor:
@@ -36,6 +60,9 @@ class Uniform(Times):
 
     def times(self, process: GaussianProcess, u: Tensor) -> Tensor:
         return process.t_min + (1 - process.t_min) * u
+
+    def density(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        return torch.full_like(t, 1 / (1 - process.t_min))
 
 
 @register("times", "lognormal")
@@ -57,7 +84,65 @@ class LogNormal(Times):
     std: Positive = 1.2
 
     def times(self, process: GaussianProcess, u: Tensor) -> Tensor:
-        ends = torch.tensor([process.t_min, 1.0], dtype=torch.float64)
-        low, high = torch.special.ndtr((-0.5 * process.log_snr(ends) - self.mean) / self.std)
+        low, high = self._ends(process)
         quantile = torch.special.ndtri(low + (high - low) * u)
         return process.time(torch.atan(torch.exp(self.mean + self.std * quantile)))
+
+    def density(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        low, high = self._ends(process)
+        z = (-0.5 * process.log_snr(t) - self.mean) / self.std
+        (alpha, sigma), (alpha_rate, sigma_rate) = process.scales(t), process.rates(t)
+        rate = sigma_rate / sigma - alpha_rate / alpha
+        bell = torch.exp(-0.5 * z**2) / math.sqrt(2 * math.pi)
+        # The bell falls faster than any rate grows where alpha reaches 0.
+        return torch.where(bell > 0, rate * bell / (self.std * (high - low)), 0.0)
+
+    def _ends(self, process: GaussianProcess) -> Tensor:
+        """The normal law's share below the process's first and last level."""
+        ends = torch.tensor([process.t_min, 1.0], dtype=torch.float64)
+        return torch.special.ndtr((-0.5 * process.log_snr(ends) - self.mean) / self.std)
+
+
+@register("times", "likelihood-importance")
+@final
+@dataclass(frozen=True)
+class LikelihoodImportance(Times):
+    """Fewer of the times at which the likelihood weight leaves nothing to learn.
+
+    The density is ``(-dSNR/dt) / (SNR + precision)``, normalised: log(SNR + precision) is uniform.
+    On Gaussian data of that precision the exact denoiser's loss is then the same at every time.
+
+    Arguments:
+        precision: 1 / variance of the modelled data; 0 gives the paper's g^2 / sigma^2, which
+            needs alpha(1) > 0.
+
+    Raises:
+        InputError: precision = 0 where alpha(1) = 0.
+
+    References:
+        Song et al., Maximum likelihood training of score-based diffusion models, NeurIPS 2021,
+        section 5.1.
+    """
+
+    importance = True
+    precision: NotNegative = 1.0
+
+    def times(self, process: GaussianProcess, u: Tensor) -> Tensor:
+        early, late = self._ends(process)
+        snr = (torch.exp(early + (late - early) * u) - self.precision).clamp(min=0)
+        return process.time(torch.atan(snr.rsqrt()))
+
+    def density(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        early, late = self._ends(process)
+        snr = process.log_snr(t).exp()
+        return snr_fall(process, t) / ((snr + self.precision) * (early - late))
+
+    def _ends(self, process: GaussianProcess) -> Tensor:
+        ends = torch.tensor([process.t_min, 1.0], dtype=torch.float64)
+        found = (process.log_snr(ends).exp() + self.precision).log()
+        if not bool(torch.isfinite(found).all()):
+            raise InputError(
+                f"times of density g^2 / sigma^2 have no end under {type(process).__name__}, where "
+                "alpha(1) = 0; give a precision above 0, such as 1."
+            )
+        return found

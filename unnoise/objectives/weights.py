@@ -1,8 +1,7 @@
 """How much an error counts at each noise level: w in ``w |mean - x_0|^2``.
 
 Each named loss of the literature is the squared error of one prediction; in terms of the clean
-data it is a number w(alpha, sigma). In float32 the relative error of this form is at most 3e-6
-down to sigma = 1e-4, so no other form is needed.
+data it is a number w(t) that the process's schedule gives, in float64 and cast once.
 """
 
 from abc import ABC, abstractmethod
@@ -14,6 +13,8 @@ from torch import Tensor
 
 from unnoise.core.ranges import Positive
 from unnoise.core.registry import register
+from unnoise.processes import GaussianProcess
+from unnoise.processes.bound import snr_fall
 
 
 class Weight(ABC):
@@ -22,8 +23,13 @@ class Weight(ABC):
     family: ClassVar[str] = "weight"
 
     @abstractmethod
-    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """w at (alpha, sigma), any shape, float64."""
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        """w at times ``t`` in (0, 1], of the shape of ``t``, float64."""
+
+
+def _snr(process: GaussianProcess, t: Tensor) -> Tensor:
+    alpha, sigma = process.scales(t)
+    return (alpha / sigma) ** 2
 
 
 @register("weight", "eps")
@@ -32,8 +38,8 @@ class Weight(ABC):
 class EpsWeight(Weight):
     """Error of the noise, ``alpha^2 / sigma^2``: DDPM's simple loss, score SDE's sigma^2."""
 
-    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
-        return (alpha / sigma) ** 2
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        return _snr(process, t)
 
 
 @register("weight", "x0")
@@ -42,8 +48,8 @@ class EpsWeight(Weight):
 class X0Weight(Weight):
     """Error of the clean data, 1."""
 
-    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
-        return torch.ones_like(alpha)
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        return torch.ones_like(t, dtype=torch.float64)
 
 
 @register("weight", "v")
@@ -52,7 +58,8 @@ class X0Weight(Weight):
 class VWeight(Weight):
     """Error of v, ``(alpha^2 + sigma^2) / sigma^2`` = SNR + 1 (Salimans and Ho 2022, section 4)."""
 
-    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        alpha, sigma = process.scales(t)
         return (alpha**2 + sigma**2) / sigma**2
 
 
@@ -62,7 +69,8 @@ class VWeight(Weight):
 class FlowWeight(Weight):
     """Error of eps - x_0, ``(alpha + sigma)^2 / sigma^2``: the loss of rectified flow."""
 
-    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        alpha, sigma = process.scales(t)
         return ((alpha + sigma) / sigma) ** 2
 
 
@@ -84,5 +92,69 @@ class EDMWeight(Weight):
 
     sigma_data: Positive = 0.5
 
-    def __call__(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        alpha, sigma = process.scales(t)
         return (sigma**2 + (alpha * self.sigma_data) ** 2) / (sigma * self.sigma_data) ** 2
+
+
+@register("weight", "likelihood")
+@final
+@dataclass(frozen=True)
+class LikelihoodWeight(Weight):
+    """Error of the score times g^2, halved: ``g^2 alpha^2 / (2 sigma^4)`` = -1/2 dSNR/dt.
+
+    The integral of this loss over t, times the D numbers of an event, is the bound of -log p in
+    nats, up to what does not depend on the denoiser. Draw t by "likelihood-importance": evenly
+    drawn times see nearly all of it in a few rows.
+
+    References:
+        Song et al., Maximum likelihood training of score-based diffusion models, NeurIPS 2021,
+        eq. 7; Kingma et al., Variational diffusion models, NeurIPS 2021, eq. 15.
+    """
+
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        return snr_fall(process, t) / 2
+
+
+@register("weight", "min-snr")
+@final
+@dataclass(frozen=True)
+class MinSNRWeight(Weight):
+    """The signal-to-noise ratio where it is below ``gamma``: ``min(SNR, gamma)``.
+
+    In terms of the noise's error that is ``min(SNR, gamma) / SNR``.
+
+    Arguments:
+        gamma: the ratio above which the error of the clean data counts alike.
+
+    References:
+        Hang et al., Efficient diffusion training via min-SNR weighting strategy, ICCV 2023,
+        section 3.4.
+    """
+
+    gamma: Positive = 5.0
+
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        return _snr(process, t).clamp(max=self.gamma)
+
+
+@register("weight", "soft-min-snr")
+@final
+@dataclass(frozen=True)
+class SoftMinSNRWeight(Weight):
+    """Min-SNR without the corner: ``SNR gamma / (SNR + gamma)``.
+
+    Arguments:
+        gamma: the ratio at which it has bent by half.
+
+    References:
+        Crowson et al., Scalable high-resolution pixel-space image synthesis with hourglass
+        diffusion transformers, ICML 2024, section 4.
+    """
+
+    gamma: Positive = 5.0
+
+    def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
+        # 1 / (1 / SNR + 1 / gamma) would do too, but not where SNR = 0.
+        snr = _snr(process, t)
+        return snr * (self.gamma / (snr + self.gamma))

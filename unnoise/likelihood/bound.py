@@ -1,0 +1,116 @@
+"""The variational bound of a chain, with all its terms: how probable data is at least."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.errors import InputError
+from unnoise.core.noise import Noise
+from unnoise.likelihood.bits import Bits, bits_per_dim
+from unnoise.processes import GaussianProcess
+from unnoise.processes.bound import Bins, decoder_loss, prior_kl, step_kl
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What ``elbo`` returns: ``-log p(x_0) <= total``, in nats, float64.
+
+    Arguments:
+        prior: L_T, shape (B,): how far the chain's end is from the prior.
+        steps: L_1 ... L_{T-1}, shape (B, T - 1): KL of each step back, that from the chain's end
+            last.
+        decoder: L_0, shape (B,): what the data's own guess costs. Negative where densities are
+            above 1.
+        standard_error: of ``total`` from the draws, shape (B,); NaN with a single draw.
+        shape: the event's.
+        bins: the data's levels; None where the bound is that of a density.
+    """
+
+    prior: Tensor
+    steps: Tensor
+    decoder: Tensor
+    standard_error: Tensor
+    shape: tuple[int, ...]
+    bins: Bins | None = None
+
+    @property
+    def total(self) -> Tensor:
+        """The bound of -log p(x_0) of each datum in nats, shape (B,)."""
+        return self.prior + self.steps.sum(1) + self.decoder
+
+    @property
+    def bits(self) -> Bits:
+        """The same in bits a dimension; of a density, where the bound is of one."""
+        # A density is one level of width 1; a probability needs no width either.
+        return bits_per_dim(-self.total, self.shape, levels=1, low=0.0, high=1.0)
+
+
+@torch.no_grad()
+def elbo(
+    denoiser: Any,
+    x0: Tensor,
+    cond: Condition | None = None,
+    *,
+    steps: int | None = None,
+    levels: int | None = None,
+    low: float = -1.0,
+    high: float = 1.0,
+    draws: int = 1,
+    noise: Noise | None = None,
+) -> Bound:
+    """The bound of ``-log p(x_0)`` by the chain of ``steps`` that ``Ancestral`` walks.
+
+    Each term is an unbiased estimate from ``draws`` states x_t a datum.
+
+    Arguments:
+        denoiser: a GaussianDenoiser.
+        x0: modelled values (not stored ones), shape (B, *event). With ``levels`` each is anywhere
+            in its level: the middle as in DDPM, or dequantised as in training.
+        cond: conditions, one row for each sample.
+        steps: length of the chain; None takes the process's own, else 1000. Each costs a denoiser
+            call a draw.
+        levels: number of levels of discrete data, whose probability is then bounded; None bounds
+            the density.
+        low, high: ends of the modelled range, for levels.
+        draws: states drawn for each term.
+        noise: streams for the states; seed 0 and samples 0 ... B-1 when absent.
+
+    Returns:
+        Bound.
+
+    Raises:
+        InputError: x0 holds NaN or no data, steps or draws < 1, or the levels are none.
+
+    References:
+        Ho et al., Denoising diffusion probabilistic models, NeurIPS 2020, eq. 5 and 13.
+    """
+    if len(x0) == 0 or not bool(torch.isfinite(x0).all()):
+        raise InputError("the data is empty or holds NaN or infinite numbers; it has no bound.")
+    process: GaussianProcess = denoiser.process
+    count = process.steps or 1000 if steps is None else steps
+    if count < 1 or draws < 1:
+        raise InputError(f"steps = {count}, draws = {draws}: give whole numbers of at least 1.")
+    bins = None if levels is None else Bins(levels, low, high)
+    noise = Noise(0, range(len(x0))) if noise is None else noise
+
+    def term(number: int, draw: int) -> Tensor:
+        t = torch.tensor(number / count, dtype=torch.float64)
+        fresh = noise.child("bound").child(draw).child(number)
+        x = process.forward(x0, t).sample(fresh)
+        belief = denoiser(x, t, cond)
+        if number == 1:
+            return decoder_loss(process, x0, belief, x, t, bins)
+        return step_kl(process, x0, belief, x, t, (number - 1) / count)
+
+    found = torch.stack(
+        [torch.stack([term(i, k) for i in range(1, count + 1)], 1) for k in range(draws)]
+    )
+    sums = found.sum(2)
+    error = sums.std(0) / math.sqrt(draws) if draws > 1 else torch.full_like(sums[0], math.nan)
+    mean = found.mean(0)
+    shape = tuple(x0.shape[1:])
+    return Bound(prior_kl(process, x0), mean[:, 1:], mean[:, 0], error, shape, bins)
