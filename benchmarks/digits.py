@@ -149,7 +149,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", choices=("ours", "guided", "peers"))
     parser.add_argument("--budget", type=float, default=160.0, help="CPU seconds a peer trains for")
     parser.add_argument(
-        "--bits-steps", type=int, default=16, help="steps of the likelihood's solver"
+        "--bits-steps", type=int, default=64, help="steps of the likelihood's solver"
     )
     parser.add_argument("--out", type=Path, default=HERE / "results")
     return parser.parse_args()

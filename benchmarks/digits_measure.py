@@ -56,7 +56,7 @@ def bits(model: unnoise.Diffusion, steps: int, count: int | None = None) -> dict
 
     Arguments:
         model: with its data's description.
-        steps: of the fourth-order solver, four network calls each.
+        steps: of the walk, one network call each.
         count: of the held-out images; None takes all 597.
     """
     data = unnoise.data.digits("test")

@@ -17,6 +17,8 @@ ASKED_FOR = [
     "EulerMaruyama",
     "Heun",
     "DPMSolverPP",
+    "DEIS",
+    "UniPC",
     "Elbo",
     "Hybrid",
     "ExplicitScoreMatching",

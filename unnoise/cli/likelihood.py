@@ -30,7 +30,7 @@ def likelihood(
     probes: Annotated[int, typer.Option(help="Hutchinson probes an example.", min=1)] = 1,
     exact: Annotated[bool, typer.Option("--exact", help="Exact trace instead of probes.")] = False,
     steps: Annotated[
-        int | None, typer.Option(help="ODE steps, four calls each. [the recipe's]", min=1)
+        int | None, typer.Option(help="ODE steps, one network call each. [the recipe's]", min=1)
     ] = None,
     sigma: Annotated[
         float | None, typer.Option(help="Noise level of the density. [the recipe's]")

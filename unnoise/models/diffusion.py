@@ -256,7 +256,8 @@ class Diffusion(Model):
         *,
         label: int | Sequence[int] | Tensor | None = None,
         t: float | None = None,
-        steps: int = 48,
+        end: float | None = None,
+        steps: int = 128,
         divergence: Divergence | str | None = None,
         seed: int = 0,
         guidance: float = 1.0,
@@ -267,7 +268,8 @@ class Diffusion(Model):
             x: modelled values, shape (B, *event); of discrete data dequantised ones.
             cond, label: conditions; without them a model with labels answers unconditionally.
             t: the time whose density is asked about; None takes the process's t_min.
-            steps: fourth-order steps, four network calls each.
+            end: the time at which the density is taken for known; None takes the process's t_max.
+            steps: steps of the walk, one network call each.
             divergence: ``Hutchinson(probes)`` or "exact".
             seed: of the probes.
             guidance: of the law that is asked about; 1 is the one that was trained.
@@ -298,6 +300,7 @@ class Diffusion(Model):
                         x[rows],
                         some,
                         t=t,
+                        end=end,
                         steps=steps,
                         divergence=divergence,
                         noise=noise,

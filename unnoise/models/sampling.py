@@ -5,8 +5,7 @@ from typing import ClassVar, final
 
 from unnoise.core.ranges import Count, NotNegative
 from unnoise.core.registry import register
-from unnoise.solvers import DPMSolverPP, Grid, Solver
-from unnoise.solvers.grids import KarrasGrid
+from unnoise.solvers import Auto, AutoGrid, Grid, Solver
 
 
 @register("sampling", "sampling")
@@ -27,9 +26,9 @@ class Sampling:
 
     family: ClassVar[str] = "sampling"
 
-    solver: Solver = DPMSolverPP()
+    solver: Solver = Auto()
     steps: Count = 18
-    grid: Grid = KarrasGrid()
+    grid: Grid = AutoGrid()
     guidance: NotNegative = 1.0
     chunk: Count = 64
     threads: Count = 1

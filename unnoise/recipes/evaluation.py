@@ -20,7 +20,7 @@ class Evaluation:
         likelihood: held-out examples whose likelihood is computed; 0 computes none, None takes all.
         likelihood_sigma: noise level (sigma / alpha) whose density is asked about; None takes the
             smallest that was trained.
-        likelihood_steps: fourth-order steps of the probability-flow ODE, four network calls each.
+        likelihood_steps: steps of the probability-flow ODE, one network call each.
         divergence: how its divergence is computed.
     """
 
@@ -30,5 +30,5 @@ class Evaluation:
     seed: int = 0
     likelihood: Index | None = None
     likelihood_sigma: Positive | None = None
-    likelihood_steps: Count = 16
+    likelihood_steps: Count = 64
     divergence: Divergence = Hutchinson()

@@ -1,5 +1,6 @@
 """Floor 3: how noise becomes data."""
 
+from unnoise.solvers.adams import DEIS, DPMSolverPP, UniPC
 from unnoise.solvers.adaptive import DormandPrince
 from unnoise.solvers.ancestral import Ancestral
 from unnoise.solvers.autogrid import AutoGrid
@@ -7,7 +8,6 @@ from unnoise.solvers.base import Leg, Moved, OneStep, Solver, Step, integrate, t
 from unnoise.solvers.correctors import Corrector, Langevin, LangevinPaper, langevin
 from unnoise.solvers.exponential import Auto
 from unnoise.solvers.grids import Grid, grid
-from unnoise.solvers.multistep import DPMSolverPP
 from unnoise.solvers.ode import RK4, Euler, Heun
 from unnoise.solvers.onestep import DDIM, ReverseDiffusion
 from unnoise.solvers.sde import EulerMaruyama
@@ -15,6 +15,7 @@ from unnoise.solvers.wrappers import Churned, Corrected, Stay, annealed_langevin
 
 __all__ = [
     "DDIM",
+    "DEIS",
     "RK4",
     "Ancestral",
     "Auto",
@@ -37,6 +38,7 @@ __all__ = [
     "Solver",
     "Stay",
     "Step",
+    "UniPC",
     "annealed_langevin",
     "grid",
     "integrate",

@@ -3,14 +3,15 @@
 from typing import NamedTuple, cast, final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess, Process
-from unnoise.solvers import Solver, integrate
+from unnoise.solvers import Solver
+from unnoise.solvers.multistep import Remembered
 
 
 @final
@@ -40,6 +41,11 @@ class GaussianBelief(GaussianDenoiser):
         """Mean and standard deviation of the marginal at ``t``."""
         alpha, sigma = (float(c) for c in self.process.scales(t))
         return alpha * self.mean, (alpha**2 * self.spread**2 + sigma**2) ** 0.5
+
+    def flow(self, x: Tensor, t: float, s: float) -> Tensor:
+        """The probability-flow ODE from ``t`` to ``s``, exactly."""
+        (mean, spread), (end_mean, end_spread) = self.law(t), self.law(s)
+        return end_mean + end_spread / spread * (x - mean)
 
 
 @final
@@ -92,21 +98,33 @@ class Affine(NamedTuple):
     draws: int
 
 
-def affine_walk(solver: Solver, denoiser: nn.Module, times: Tensor) -> Affine:
+def affine_walk(
+    solver: Solver, denoiser: GaussianBelief, times: Tensor, started: int = 0
+) -> Affine:
     """Read a solver's walk on Gaussian data off a batch of unit inputs and unit draws, float64.
 
     Arguments:
         solver: any solver that draws normals.
         denoiser: one whose mean is affine in x and whose variance does not depend on x.
         times: descending times.
+        started: so many first steps are made on the exact flow, for the memory of a multistep
+            solver alone, whose own first steps are of lower order.
     """
 
     def walk(rows: int) -> tuple[Tensor, int]:
         x = torch.zeros(rows, 1, dtype=torch.float64)
         x[1] = 1
-        noise = Impulses(rows)
-        end = integrate(solver, denoiser, x, times, noise=cast(Noise, noise))
-        return end[:, 0], len(noise.seen)
+        noise, memory = Impulses(rows), None
+        for leg in solver.plan(denoiser.process, times):
+            drawn = cast(Noise, noise.child(leg.index))
+            moved = solver.step(denoiser, x, leg, cond=None, noise=drawn, memory=memory)
+            memory = moved.memory
+            if leg.index < started:
+                memory = memory._replace(w=x) if isinstance(memory, Remembered) else memory
+                x = denoiser.flow(x, float(leg.t), float(leg.s))
+            else:
+                x = moved.x
+        return x[:, 0], len(noise.seen)
 
     end, draws = walk(2)
     if draws:
