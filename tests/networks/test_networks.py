@@ -111,10 +111,11 @@ class Bad(Network):
         keep = cond.kept() if self.how != "never null" else torch.ones(len(x)).bool()
         h = self.into(x) + self.label(torch.where(keep, cond.label % 2, 2))
         if self.how != "deaf":
-            h = h + self.clock(clock[:, None])
+            h = h + self.clock(clock[:, None].to(x.dtype))
         if self.how == "batch norm":
             h = self.norm(h)
-        return self.out(torch.relu(0 * h if self.how == "blind" else h))
+        h = self.out(torch.relu(0 * h if self.how == "blind" else h))
+        return h.float() if self.how == "single" else h
 
 
 @pytest.mark.parametrize(
@@ -128,6 +129,7 @@ class Bad(Network):
         ("test_weights_come_from_the_seed", "global draws"),
         ("test_rows_are_independent", "batch norm"),
         ("test_learns_a_batch_by_heart", "blind"),
+        ("test_float64", "single"),
     ],
 )
 def test_canary_network(law: str, how: str):

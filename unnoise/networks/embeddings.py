@@ -51,7 +51,7 @@ class Context(nn.Module):
         Raises:
             InputError: a label is out of range (looked for on the CPU only: a GPU would wait).
         """
-        seen = self.clock(fourier(clock, self.features))
+        seen = self.clock(fourier(clock, self.features).to(self.clock.weight.dtype))
         if self.label is not None and cond is not None and cond.label is not None:
             nobody = self.label.num_embeddings - 1
             if cond.label.device.type == "cpu" and not bool(

@@ -133,6 +133,16 @@ class NetworkContract(ABC):
             losses.append(loss.item())
         assert losses[-1] < 0.05
 
+    def test_float64(self) -> None:
+        """``network.double()`` computes in float64, and says the same up to float32's rounding."""
+        network = awake(self.make())
+        x, clock, cond = self.inputs(network)
+        with torch.no_grad():
+            plain = network(x, clock, cond)
+            fine = network.double()(x.double(), clock, cond)
+        assert fine.dtype == torch.float64
+        assert float((fine - plain).abs().max()) < 1e-4 * float(plain.abs().max())
+
     def test_bfloat16(self) -> None:
         """Under autocast the output is what it was, to bfloat16's own precision."""
         network = awake(self.make())
