@@ -7,7 +7,8 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "docs/design.md"]
+DOCUMENTS = ["README.md", "README.ko.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+DOCUMENTS.append("CONTRIBUTING.md")
 
 
 def code(document: str) -> list[str]:
