@@ -200,7 +200,8 @@ def test_likelihood(digits: Path, tmp_path: Path):
     assert ended.last == f"wrote {tmp_path}/likelihood.json and {tmp_path}/likelihood.npz"
     found = json.loads((tmp_path / "likelihood.json").read_text())
     each = arrays(tmp_path / "likelihood.npz")
-    assert f"{found['bits_per_dim']:.3f} ± " in ended.out and "bits/dim (n=3, 8 calls" in ended.out
+    assert f"{found['bits_per_dim']:.3f} ± " in ended.out and "bits/dim (n=3, 3 calls" in ended.out
+    assert f"half the steps {found['sensitivity_steps']:+.2g}, " in ended.out
     assert each["bits_per_dim"].mean() == pytest.approx(found["bits_per_dim"])
     before = files(tmp_path)
     assert json.loads(good(*words, "--json").out)["bits_per_dim"] == found["bits_per_dim"]
@@ -209,6 +210,17 @@ def test_likelihood(digits: Path, tmp_path: Path):
     assert files(tmp_path) != before
     good(*words, "--data", "digits:train", "--exact", "--sigma", 0.1)
     assert json.loads((tmp_path / "likelihood.json").read_text())["likelihood_sigma"] == 0.1
+
+
+def test_likelihood_with_its_bound(digits: Path, tmp_path: Path):
+    words = ("likelihood", digits, "-n", 4, "--steps", 2, "-o", tmp_path)
+    ended = good(*words, "--draws", 2, "--probes", 3, "--gaussian", "--bound", 5)
+    found = json.loads((tmp_path / "likelihood.json").read_text())
+    assert f"{found['elbo_bits_per_dim']:.3f} ± " in ended.out and "bound of 5 steps" in ended.out
+    assert found["likelihood_draws"] == 2 and found["bits_per_dim_from_probes"] > 0
+    good(*words, "--draws", 2, "--probes", 3)
+    signs = json.loads((tmp_path / "likelihood.json").read_text())
+    assert signs["bits_per_dim"] != found["bits_per_dim"] and "elbo_length" not in signs
 
 
 def test_likelihood_of_one(points: Path, tmp_path: Path):

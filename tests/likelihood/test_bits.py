@@ -57,11 +57,31 @@ def test_denser_costs_less_and_the_error_is_the_means():
     assert math.isnan(bits_per_dim(log_prob[:1], (2,), 17).standard_error)
 
 
+def test_draws_and_probes_have_their_parts():
+    """log p = datum + draw + probe, of known deviations 3, 2 and 1; chi-square within 5 s.e."""
+    draws, count = 4, 4000
+    zero = torch.empty(count, 1).double()
+    data = 3 * Noise(0, range(count)).normal(zero)[:, 0]
+    rows = [
+        data + 2 * n.child("u").normal(zero)[:, 0] + n.child("v").normal(zero)[:, 0]
+        for n in (Noise(k + 1, range(count)) for k in range(draws))
+    ]
+    bits = bits_per_dim(torch.stack(rows), (1,), 17, probe_error=torch.ones(draws, count).double())
+    unit = math.sqrt(count) * math.log(2)
+    assert bits.standard_error * unit == pytest.approx(math.sqrt(9 + 5 / draws), rel=0.06)
+    # What differs between draws of one datum holds the probes' part too.
+    assert bits.from_draws * unit == pytest.approx(math.sqrt(5 / draws), rel=0.04)
+    assert bits.from_probes * unit == pytest.approx(math.sqrt(1 / draws))
+    one = bits_per_dim(rows[0], (1,), 17)
+    assert math.isnan(one.from_draws) and math.isnan(one.from_probes)
+    assert one.standard_error > 1.1 * bits.standard_error
+
+
 @pytest.mark.parametrize(
     ("log_prob", "how"),
     [
         (torch.zeros(0), {}),
-        (torch.zeros(2, 2), {}),
+        (torch.zeros(2, 2, 2), {}),
         (torch.zeros(2), {"levels": 0}),
         (torch.zeros(2), {"low": 1.0, "high": 1.0}),
     ],

@@ -12,10 +12,12 @@ from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import names
-from unnoise.denoisers import GaussianDenoiser, Guided, Mixture
-from unnoise.likelihood import ExactTrace, Hutchinson, log_prob
+from unnoise.denoisers import GaussianDenoiser, Guided, Mixture, ScoreFunction
+from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson, log_prob, sensitivity
+from unnoise.likelihood.divergence import Probed
 from unnoise.likelihood.flow_ode import AGAIN, AHEAD, _gregory, adams
-from unnoise.processes import EDM, VP, GaussianProcess, SubVP
+from unnoise.processes import EDM, VP, GaussianProcess, ItoSDE, SubVP
+from unnoise.processes.ito import scalar
 from unnoise.testing import Counted
 from unnoise.testing.compare import draw, worst
 
@@ -53,12 +55,33 @@ def test_log_prob_is_the_mixtures(name: str, size: int):
     assert abs(float(error.mean())) <= 1e-3 and float(error.abs().max()) <= 5e-3
 
 
+@pytest.mark.parametrize("size", [1, 2, 8])
+@pytest.mark.parametrize("kind", ["vp", "sub-vp", "ve"])
+def test_with_the_exact_density_at_the_end(kind: str, size: int):
+    """D7: only the walk is left to be wrong; no datum by more than 1e-6 bits a dimension."""
+    truth = clouds(make("process", kind), size)
+    process = truth.process
+    x = process.forward(truth.draw(Noise(0, range(16)))[0], process.t_min).sample(
+        Noise(1, range(16))
+    )
+    found = log_prob(truth, x, steps=512, divergence="exact")
+    end = process.t_max
+    _, sigma = process.scales(torch.tensor(end).double())
+    taken = Normal(torch.zeros_like(x), sigma**2).log_prob(found.latent)
+    ours = found.log_prob - taken + truth.log_prob(found.latent, end)
+    error = (ours - truth.log_prob(x, process.t_min)) / (size * math.log(2))
+    assert float(error.abs().max()) <= 1e-6
+    # The canary: what the usual density at the end costs, on processes that end near the data.
+    gap = (found.log_prob - truth.log_prob(x, process.t_min)) / (size * math.log(2))
+    assert float(gap.abs().max()) > 1e-6
+
+
 @pytest.mark.parametrize("name", PROCESSES)
 def test_error_is_of_fourth_order(name: str):
     """Doubling the steps divides the gap to the converged value by 16 or more."""
     truth = clouds(make("process", name), 1)
     x, _ = truth.draw(Noise(0, range(8)))
-    values = [log_prob(truth, x, divergence="exact", steps=n).log_prob for n in (64, 128, 640)]
+    values = [log_prob(truth, x, divergence="exact", steps=n).log_prob for n in (32, 64, 512)]
     coarse, fine = ((v - values[2]).norm() for v in values[:2])
     assert math.log2(float(coarse / fine)) > 3.5
 
@@ -101,14 +124,45 @@ def test_encoding_is_the_flow():
 # --------------------------------------------------------------------------------- Hutchinson
 
 
-def test_hutchinson_is_unbiased():
-    """4,000 probes of one datum, the mean within 5 s.e. (p = 6e-7) of the exact trace's."""
+PROBES = [Hutchinson, GaussianProbes]
+
+
+@pytest.mark.parametrize("law", PROBES)
+def test_probes_are_unbiased(law: type[Probed]):
+    """D9: 10,000 probes of one datum, the mean within 5 s.e. (p = 6e-7) of the exact trace's."""
+    each, exact = many(law(), 10_000)
+    error = float(each.std()) / 10_000**0.5
+    assert error > 0 and abs(float(each.mean() - exact)) < 5 * error
+
+
+@pytest.mark.parametrize("law", PROBES)
+def test_canary_probes_too_long(law: type[Probed], monkeypatch: pytest.MonkeyPatch):
+    """Probes two per cent too long are seen by the same test."""
+    draw_one = law.draw
+    monkeypatch.setattr(law, "draw", lambda self, x, noise: 1.02 * draw_one(self, x, noise))
+    each, exact = many(law(), 10_000)
+    assert abs(float(each.mean() - exact)) > 5 * float(each.std()) / 10_000**0.5
+
+
+def many(law: Probed, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """log p of one datum by so many single probes, and by the exact trace."""
     truth = Mixture(VP(), draw(2, 3, name="means"), leaning())
     x, _ = truth.draw(Noise(0, range(1)))
     exact = log_prob(truth, x, steps=6, divergence="exact").log_prob
-    each = log_prob(truth, x.expand(4000, 3), steps=6, divergence=Hutchinson()).log_prob
-    error = float(each.std()) / 4000**0.5
-    assert error > 0 and abs(float(each.mean() - exact)) < 5 * error
+    return log_prob(truth, x.expand(count, 3), steps=6, divergence=law).log_prob, exact
+
+
+def test_variance_of_probes():
+    """Signs 2 (|J|^2 - sum J_ii^2), normals 2 |J|^2 for one symmetric J; within 5 s.e. (~6 %)."""
+    A = draw(3, 3, name="matrix")
+    J = A + A.mT
+    x = torch.zeros(20_000, 3, dtype=torch.float64)
+    squares, own = float(J.square().sum()), float(J.diagonal().square().sum())
+    for law, wanted in ((Hutchinson(), 2 * (squares - own)), (GaussianProbes(), 2 * squares)):
+        v = law.draw(x, Noise(0, range(len(x))))
+        products = ((v @ J) * v).sum(1)
+        assert float(products.var()) == pytest.approx(wanted, rel=0.1)
+        assert float(products.mean() - J.trace()) < 5 * (wanted / len(x)) ** 0.5
 
 
 def leaning() -> torch.Tensor:
@@ -137,7 +191,9 @@ def test_signs_are_exact_on_diagonal_jacobians():
     x, _ = truth.draw(Noise(0, range(4)))
     exact = log_prob(truth, x, divergence=ExactTrace())
     rough = log_prob(truth, x, divergence=Hutchinson(probes=3))
+    other = log_prob(truth, x, divergence=GaussianProbes(probes=3))
     assert worst(rough.log_prob, exact.log_prob, scale=1.0) < 1e-10
+    assert worst(other.log_prob, exact.log_prob, scale=1.0) > 1e-3  # the canary
     assert float(rough.standard_error.max()) < 1e-10 and float(exact.standard_error.max()) == 0
 
 
@@ -150,6 +206,69 @@ def test_probes_are_an_argument():
     other = log_prob(truth, x, steps=4, noise=Noise(4, range(6)))
     assert not torch.equal(whole.log_prob, other.log_prob)
     assert whole.standard_error.isnan().all()  # nobody knows the spread of one probe
+
+
+# ------------------------------------------------------------------------------ general SDEs
+
+
+def test_general_sde():
+    """Ornstein-Uhlenbeck with a rotation: no schedule, and the density is known at all times."""
+    turn = torch.tensor([[-1.0, 2.0], [-2.0, -1.0]]).double()
+    first = torch.tensor([[0.5, 0.2], [0.2, 0.3]]).double()
+    sde = ItoSDE(lambda x, t: x @ turn.to(x).mT, scalar(lambda t: 2**0.5 * torch.ones_like(t)))
+    one = torch.eye(2).double()
+
+    def covariance(t: float) -> torch.Tensor:
+        """dS/dt = A S + S A^T + 2 I with A + A^T = -2 I: S - I turns and decays."""
+        flow = torch.linalg.matrix_exp(t * turn)
+        return flow @ (first - one) @ flow.mT + one
+
+    def score(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return -torch.linalg.solve(covariance(float(t)).to(x), x[..., None])[..., 0]
+
+    model, x = ScoreFunction(sde, score), draw(6, 2)
+
+    def density(x: torch.Tensor, t: float) -> torch.Tensor:
+        law = torch.distributions.MultivariateNormal(torch.zeros(2).double(), covariance(t))
+        return law.log_prob(x)
+
+    found = log_prob(model, x, t=0.01, steps=512, divergence="exact")
+    taken = sde.prior(x.shape).log_prob(found.latent).double()
+    ours = found.log_prob - taken + density(found.latent, 1.0)
+    assert worst(ours, density(x, 0.01), scale=1.0) < 1e-5
+    # The canary: another drift is another density.
+    wrong = ScoreFunction(ItoSDE(lambda x, t: 0.9 * x @ turn.to(x).mT, sde.diffuse), score)
+    other = log_prob(wrong, x, t=0.01, steps=512, divergence="exact")
+    assert worst(other.log_prob, found.log_prob, scale=1.0) > 1e-2
+
+
+# ------------------------------------------------------------------------------- sensitivity
+
+
+def test_sensitivity_is_the_difference():
+    """Each part against two likelihoods; noise level by level, the truth's own change."""
+    truth = clouds(VP(), 2)
+    data = known(truth)
+    x, _ = truth.draw(Noise(0, range(8)))
+    found = sensitivity(truth, x, t=0.02, steps=64, divergence="exact", data=data)
+
+    def ask(**how) -> float:
+        changed = {"t": 0.02, "steps": 64, "divergence": "exact", "data": data, **how}
+        return float(log_prob(truth, x, **changed).log_prob.mean())
+
+    assert found.count == 8 and found.steps == pytest.approx(ask(steps=32) - ask(), abs=1e-12)
+    process = truth.process
+    sigma = 2 * math.tan(float(process.angle(0.02)))
+    begin = float(process.time(math.atan(sigma)))
+    wanted = float((truth.log_prob(x, begin) - truth.log_prob(x, 0.02)).mean())
+    assert found.begin == pytest.approx(wanted, abs=5e-3) and abs(found.begin) > 0.05
+    assert abs(found.steps) < 1e-2 and abs(found.end) < 1e-2
+    assert found.scaled(-2.0).begin == pytest.approx(-2 * found.begin)
+    # Without the data's moments the end matters more; with few steps, the steps.
+    bare = sensitivity(truth, x, t=0.02, steps=64, divergence="exact")
+    assert abs(bare.end) > 2 * abs(found.end)
+    few = sensitivity(truth, x, t=0.02, steps=8, divergence="exact", data=data)
+    assert abs(few.steps) > 10 * abs(found.steps)
 
 
 # -------------------------------------------------------------------------------- small print

@@ -94,7 +94,7 @@ def test_seeds_solvers_and_steps():
 def test_defaults_are_the_models_own():
     model = model_of_pictures()
     model.sampling = Sampling(steps=4, guidance=2.0)
-    spelled = {"steps": 4, "guidance": 2.0, "solver": "dpmpp-2m", "grid": "karras"}
+    spelled = {"steps": 4, "guidance": 2.0, "solver": "auto", "grid": "auto"}
     assert torch.equal(model.sample(5), model.sample(5, **spelled))
     assert not torch.equal(model.sample(5), model.sample(5, guidance=1.0))
     assert not torch.equal(model.sample(5), model.sample(5, guidance=0.0))

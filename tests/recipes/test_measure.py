@@ -1,6 +1,8 @@
 """What a model is measured by, and the run folder that holds it."""
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,18 @@ from tests.small import diffusion, trained
 from unnoise.core.errors import InputError
 from unnoise.data import digits, moons, swiss_roll
 from unnoise.evaluation import Judge
+from unnoise.likelihood import ExactTrace, Hutchinson
 from unnoise.models import Diffusion, Sampling
 from unnoise.recipes import Evaluation, evaluate, train
-from unnoise.recipes.measure import dataset, own_data
+from unnoise.recipes.measure import (
+    bound,
+    dataset,
+    likelihood,
+    likelihood_sensitivity,
+    own_data,
+)
 
-QUICK = Evaluation(count=40, likelihood=4, likelihood_steps=1)
+QUICK = Evaluation(count=40, likelihood=4, likelihood_steps=16)
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +45,19 @@ def of_digits() -> Diffusion:
 # -- figures --------------------------------------------------------------------------------------
 
 COMMON = {"frechet", "precision", "recall", "memorisation", "count", "protocol", "accuracy"}
-LIKELIHOOD = {"likelihood_count", "likelihood_calls", "likelihood_sigma"}
+LIKELIHOOD = {
+    "likelihood_count",
+    "likelihood_draws",
+    "likelihood_calls",
+    "likelihood_sigma",
+}
+NATS = {"nats", "nats_standard_error", "nats_from_probes"}
+BITS = {"bits_per_dim", "bits_per_dim_standard_error"}
 
 
 def test_figures_of_points(of_points: Diffusion, tmp_path: Path):
     found = evaluate(of_points, QUICK, cache=tmp_path)
-    assert found.keys() == {*COMMON, *LIKELIHOOD, "nats", "nats_standard_error", "sampling"}
+    assert found.keys() == {*COMMON, *LIKELIHOOD, *NATS, "sampling"}
     assert found["count"] == 40 and found["likelihood_count"] == 4
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert evaluate(of_points, QUICK, cache=tmp_path) == found
@@ -50,11 +66,46 @@ def test_figures_of_points(of_points: Diffusion, tmp_path: Path):
 
 def test_figures_of_digits(of_digits: Diffusion, tmp_path: Path):
     found = evaluate(of_digits, QUICK, cache=tmp_path)
-    bits = {"bits_per_dim", "bits_per_dim_standard_error"}
-    assert found.keys() == {*COMMON, *LIKELIHOOD, *bits, "sampling"}
+    parts = {"bits_per_dim_from_draws", "bits_per_dim_from_probes"}
+    assert found.keys() == {*COMMON, *LIKELIHOOD, *BITS, *parts, "sampling"}
+    assert found["bits_per_dim_from_draws"] is None  # nobody knows the spread of one draw
     # An untrained model: its samples are no digits, and its code is longer than the raw levels.
     assert found["accuracy"] < 0.5 and found["precision"] < 0.2 and found["bits_per_dim"] > 4.0
     assert 0 < found["likelihood_sigma"] < 0.1
+
+
+def test_error_bar_of_draws_and_probes(of_digits: Diffusion):
+    """Draws differ, and their part is that of the means; probes have theirs."""
+    held = digits("test")
+    settings = Evaluation(
+        likelihood=6, likelihood_steps=4, likelihood_draws=3, divergence=Hutchinson(probes=4)
+    )
+    found, each = likelihood(of_digits, held, settings)
+    alone = [
+        likelihood(of_digits, held, replace(settings, likelihood_draws=d))[1]["log_prob"] * d
+        for d in (1, 2, 3)
+    ]
+    draws = torch.stack([alone[0], alone[1] - alone[0], alone[2] - alone[1]])
+    assert torch.allclose(draws.mean(0), each["log_prob"]) and bool((draws.std(0) > 0).all())
+    unit = 64 * math.log(2) * 6**0.5
+    wanted = float((draws.var(0) / 3).mean().sqrt()) / unit
+    assert found["bits_per_dim_from_draws"] == pytest.approx(wanted, rel=1e-6)
+    assert 0 < found["bits_per_dim_from_probes"] < found["bits_per_dim_standard_error"] * 10
+
+
+def test_bound_beside_the_likelihood(of_digits: Diffusion):
+    """Of the same examples and dequantisation, in the same unit; above it, and by its parts."""
+    held = digits("test")
+    settings = Evaluation(likelihood=20, likelihood_steps=64, divergence=ExactTrace())
+    exact = likelihood(of_digits, held, settings)[0]["bits_per_dim"]
+    found = bound(of_digits, held, settings, 50)
+    name = "elbo_bits_per_dim"
+    parts = [found[f"{name}_{part}"] for part in ("prior", "steps", "decoder")]
+    assert sum(parts) == pytest.approx(found[name]) and min(parts) >= 0
+    assert found["elbo_length"] == 50 and found[f"{name}_standard_error"] > 0
+    assert found[name] > 0.95 * exact  # of an untrained model the bound is far above
+    changes = likelihood_sensitivity(of_digits, held, settings, 4)
+    assert changes["sensitivity_count"] == 4 and changes["sensitivity_begin"] < 0
 
 
 def test_figures_of_the_data_itself(of_points: Diffusion, monkeypatch: pytest.MonkeyPatch):

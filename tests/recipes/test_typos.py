@@ -127,7 +127,7 @@ def test_all_mistakes_at_once(tmp_path: Path):
     ("old", "new", "sentence"),
     [
         ('kind = "mlp"', 'kind = "mpl"', "model.network.kind = 'mpl': no such network."),
-        ('"dpmpp-2m"', '"dpmpp"', "sampling.solver.kind = 'dpmpp': no such solver."),
+        ('"dpmpp-2m"', '"dpmp-2m"', "sampling.solver.kind = 'dpmp-2m': no such solver."),
         ('kind = "lognormal"', 'kind = "log-normal"', "model.objective.times.kind = 'log-normal'"),
         ('grid = "karras"', 'grid = "kerras"', "sampling.grid.kind = 'kerras': no such grid."),
     ],

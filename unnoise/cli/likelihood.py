@@ -28,12 +28,20 @@ def likelihood(
         int | None, typer.Option("-n", "--n", help="How many examples. [all]", min=1)
     ] = None,
     probes: Annotated[int, typer.Option(help="Hutchinson probes an example.", min=1)] = 1,
+    gaussian: Annotated[
+        bool, typer.Option("--gaussian", help="Probes of normals instead of signs.")
+    ] = False,
     exact: Annotated[bool, typer.Option("--exact", help="Exact trace instead of probes.")] = False,
     steps: Annotated[
         int | None, typer.Option(help="ODE steps, one network call each. [the recipe's]", min=1)
     ] = None,
     sigma: Annotated[
         float | None, typer.Option(help="Noise level of the density. [the recipe's]")
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Dequantisations of each example.", min=1)] = 1,
+    bound: Annotated[
+        int | None,
+        typer.Option(help="Also the variational bound, by a chain of so many steps.", min=1),
     ] = None,
     seed: SeedOption = 0,
     out: Annotated[
@@ -55,9 +63,16 @@ def likelihood(
 
     from unnoise.core.errors import InputError
     from unnoise.core.files import write_atomic
-    from unnoise.likelihood import ExactTrace, Hutchinson
+    from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson
     from unnoise.recipes.listeners import write_json
-    from unnoise.recipes.measure import dataset, own_data, settings_of, with_changes
+    from unnoise.recipes.measure import bound as measure_bound
+    from unnoise.recipes.measure import (
+        dataset,
+        likelihood_sensitivity,
+        own_data,
+        settings_of,
+        with_changes,
+    )
     from unnoise.recipes.measure import likelihood as measure
 
     model = load_model(run, plugin, threads)
@@ -66,12 +81,21 @@ def likelihood(
     folder = Path(out) if out is not None else (found if found.is_dir() else found.parent)
     if not folder.is_dir():
         raise InputError(f"--out {folder}: there is no such folder.")
-    changes = {"seed": seed, "likelihood_sigma": sigma, "likelihood_steps": steps}
+    changes = {
+        "seed": seed,
+        "likelihood_sigma": sigma,
+        "likelihood_steps": steps,
+        "likelihood_draws": draws,
+    }
+    estimate = GaussianProbes(probes) if gaussian else Hutchinson(probes)
     settings = with_changes(
-        settings_of(model), **changes, divergence=ExactTrace() if exact else Hutchinson(probes)
+        settings_of(model), **changes, divergence=ExactTrace() if exact else estimate
     )
     settings = replace(settings, likelihood=n)
     figures, each = measure(model, chosen, settings)
+    figures |= likelihood_sensitivity(model, chosen, settings)
+    if bound is not None:
+        figures |= measure_bound(model, chosen, settings, bound)
     stream = io.BytesIO()
     arrays: dict[str, Any] = {name: value.numpy() for name, value in each.items()}
     np.savez_compressed(stream, **arrays)
@@ -84,5 +108,15 @@ def likelihood(
             f"{with_error(figures, name)} {unit} (n={count}, {calls} calls each; "
             f"density of the data with noise sigma {figures['likelihood_sigma']:g})"
         )
+        typer.echo(
+            f"changes (first {figures['sensitivity_count']}): half the steps "
+            f"{figures['sensitivity_steps']:+.2g}, ending at half the noise "
+            f"{figures['sensitivity_end']:+.2g}, asking at twice sigma "
+            f"{figures['sensitivity_begin']:+.2g}"
+        )
+        if bound is not None:
+            typer.echo(
+                f"{with_error(figures, f'elbo_{name}')} {unit} by the bound of {bound} steps"
+            )
     path = folder / "likelihood.json"
     finish(f"wrote {path} and {folder / 'likelihood.npz'}", {"wrote": str(path), **figures}, json)

@@ -43,14 +43,43 @@ class Divergence(ABC):
         return self.traces(torch.stack(products))
 
 
+class Probed(Divergence, ABC):
+    """v . Jv of random v with E[v v^T] = I, whose mean is the trace (Hutchinson, 1990).
+
+    Attributes:
+        probes: independent estimates a sample; their spread gives the standard error.
+    """
+
+    probes: int
+
+    @abstractmethod
+    def draw(self, x: Tensor, noise: Noise) -> Tensor:
+        """One probe for each sample, shape (B, *event)."""
+
+    @final
+    def directions(self, x: Tensor, noise: Noise) -> Tensor:
+        return torch.stack([self.draw(x, noise.child(i)) for i in range(self.probes)])
+
+    @final
+    def traces(self, products: Tensor) -> Tensor:
+        return products
+
+    @final
+    def standard_error(self, estimates: Tensor) -> Tensor:
+        """NaN from a single probe, whose spread nobody knows."""
+        if len(estimates) < 2:
+            return torch.full_like(estimates[0], math.nan)
+        return estimates.std(0) / math.sqrt(len(estimates))
+
+
 @register("divergence", "hutchinson")
 @final
 @dataclass(frozen=True)
-class Hutchinson(Divergence):
-    """Random signs v: E[v . Jv] = tr J. Unbiased; each probe costs one backward pass.
+class Hutchinson(Probed):
+    """Random signs: no variance on a diagonal Jacobian; each probe costs one backward pass.
 
     Arguments:
-        probes: independent estimates a sample; their spread gives the standard error.
+        probes: independent estimates a sample.
 
     References:
         Hutchinson, 1990; Song et al., ICLR 2021, eq. 40.
@@ -58,17 +87,27 @@ class Hutchinson(Divergence):
 
     probes: Count = 1
 
-    def directions(self, x: Tensor, noise: Noise) -> Tensor:
-        return torch.stack([noise.child(i).rademacher(x) for i in range(self.probes)])
+    def draw(self, x: Tensor, noise: Noise) -> Tensor:
+        return noise.rademacher(x)
 
-    def traces(self, products: Tensor) -> Tensor:
-        return products
 
-    def standard_error(self, estimates: Tensor) -> Tensor:
-        """NaN from a single probe, whose spread nobody knows."""
-        if len(estimates) < 2:
-            return torch.full_like(estimates[0], math.nan)
-        return estimates.std(0) / math.sqrt(len(estimates))
+@register("divergence", "gaussian-probes")
+@final
+@dataclass(frozen=True)
+class GaussianProbes(Probed):
+    """Normal probes: variance 2 |J|^2 for symmetric J, never below that of signs.
+
+    Arguments:
+        probes: independent estimates a sample.
+
+    References:
+        Grathwohl et al., FFJORD, ICLR 2019, section 3.1.
+    """
+
+    probes: Count = 1
+
+    def draw(self, x: Tensor, noise: Noise) -> Tensor:
+        return noise.normal(x)
 
 
 @register("divergence", "exact")

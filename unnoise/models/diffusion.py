@@ -1,8 +1,7 @@
 """A diffusion model: a network, a process, and what it is taught, as one thing to use."""
 
 import math
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, final
 
@@ -12,15 +11,21 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError, NumbersError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.ranges import MOST
 from unnoise.core.registry import member, register
 from unnoise.data import DataInfo
-from unnoise.denoisers import ClassifierFree, Head, NetworkDenoiser, Point, Variance
-from unnoise.likelihood import Divergence, Likelihood, log_prob
-from unnoise.models.base import Model, Phase
+from unnoise.denoisers import (
+    ClassifierFree,
+    Head,
+    NetworkDenoiser,
+    Point,
+    Variance,
+)
+from unnoise.models.base import Phase
+from unnoise.models.conditions import Labels, conditions
 from unnoise.models.files import save
+from unnoise.models.flow import Flow
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
 from unnoise.objectives import Loss, Objective, Regression
@@ -31,7 +36,7 @@ from unnoise.solvers import grid as make_grid
 
 @register("model", "diffusion")
 @final
-class Diffusion(Model):
+class Diffusion(Flow):
     """A network that learns to denoise, and everything that follows from it.
 
     Arguments:
@@ -88,10 +93,6 @@ class Diffusion(Model):
         """Number of labels; None where the network reads none."""
         return self.network.classes
 
-    @property
-    def device(self) -> torch.device:
-        return next(self.parameters()).device
-
     # -- training -------------------------------------------------------------------------------
 
     def loss(self, x0: Tensor, cond: Condition | None, noise: Noise) -> Loss:
@@ -109,7 +110,7 @@ class Diffusion(Model):
         cond: Condition | None = None,
         *,
         seed: int = 0,
-        label: int | Sequence[int] | Tensor | None = None,
+        label: Labels = None,
         guidance: float | None = None,
         solver: Solver | str | None = None,
         steps: int | None = None,
@@ -150,7 +151,7 @@ class Diffusion(Model):
             exact=exact,
         )
         found: list[Tensor] = []
-        with self._still(threads):
+        with self.still(threads):
             # One chunk after another, so that only one is in memory with its walk.
             for part in parts:
                 *_, last = part
@@ -172,7 +173,7 @@ class Diffusion(Model):
         parts, count, threads = self._begin(n, cond, **how)
         for _ in range(count):
             # Between two steps grad mode and thread count are the caller's again.
-            with self._still(threads):
+            with self.still(threads):
                 moved = [next(part) for part in parts]
             beliefs = [step.belief.mean for step in moved if step.belief is not None]
             yield Step(
@@ -189,7 +190,7 @@ class Diffusion(Model):
         cond: Condition | None = None,
         *,
         seed: int = 0,
-        label: int | Sequence[int] | Tensor | None = None,
+        label: Labels = None,
         guidance: float | None = None,
         solver: Solver | str | None = None,
         steps: int | None = None,
@@ -207,7 +208,7 @@ class Diffusion(Model):
         how = self.sampling
         used: Solver = member(Solver, how.solver if solver is None else solver)
         scale = how.guidance if guidance is None else guidance
-        cond = self._condition(n, cond, label, first)
+        cond = conditions(self.network, n, cond, label, first)
         if not isinstance(scale, Real) or not 0 <= scale < math.inf:
             raise InputError(
                 f"guidance = {scale!r}: accepted are numbers from 0 (1 is no guidance)."
@@ -223,7 +224,7 @@ class Diffusion(Model):
                 f"solver {type(used).__name__} couples the samples of a batch, so that equal seeds "
                 "give other samples in other batches; say exact=False if that will do."
             )
-        moments = self._moments()
+        moments = self.moments()
         start = self.process.t_max if used.divides_by_alpha else 1.0
         times = make_grid(
             self.process,
@@ -247,137 +248,11 @@ class Diffusion(Model):
             parts.append(trajectory(used, denoiser, x.to(self.device), times, some, walk, moments))
         return parts, len(times) - 1, how.threads if exact else None
 
-    # -- likelihood -----------------------------------------------------------------------------
-
-    def likelihood(
-        self,
-        x: Tensor,
-        cond: Condition | None = None,
-        *,
-        label: int | Sequence[int] | Tensor | None = None,
-        t: float | None = None,
-        end: float | None = None,
-        steps: int = 128,
-        divergence: Divergence | str | None = None,
-        seed: int = 0,
-        guidance: float = 1.0,
-    ) -> Likelihood:
-        """Log-density of modelled values; see ``unnoise.log_prob``.
-
-        Arguments:
-            x: modelled values, shape (B, *event); of discrete data dequantised ones.
-            cond, label: conditions; without them a model with labels answers unconditionally.
-            t: the time whose density is asked about; None takes the process's t_min.
-            end: the time at which the density is taken for known; None takes the process's t_max.
-            steps: steps of the walk, one network call each.
-            divergence: ``Hutchinson(probes)`` or "exact".
-            seed: of the probes.
-            guidance: of the law that is asked about; 1 is the one that was trained.
-        """
-        if tuple(x.shape[1:]) != self.shape:
-            raise InputError(f"data of shape {tuple(x.shape[1:])}; this model knows {self.shape}.")
-        if len(x) == 0:
-            raise InputError("there is no data; give at least one example.")
-        if not bool(torch.isfinite(x).all()):
-            raise InputError("the data holds NaN or infinite numbers; it has no likelihood.")
-        if not 0 <= guidance < math.inf:
-            raise InputError(f"guidance = {guidance!r}: accepted are numbers from 0.")
-        x = x.to(self.device, next(self.parameters()).dtype)
-        if cond is None and label is None and self.network.reads:
-            cond = self._condition(len(x), None, 0, 0)
-            cond = None if cond is None else cond.null()
-        else:
-            cond = self._condition(len(x), cond, label, 0)
-        denoiser = ClassifierFree(self.denoiser, guidance) if cond is not None else self.denoiser
-        results: list[Likelihood] = []
-        with self._still(None):
-            for rows in torch.arange(len(x)).split(256):
-                some = None if cond is None else cond[rows].to(self.device)
-                noise = Noise(seed, rows.tolist())
-                results.append(
-                    log_prob(
-                        denoiser,
-                        x[rows],
-                        some,
-                        t=t,
-                        end=end,
-                        steps=steps,
-                        divergence=divergence,
-                        noise=noise,
-                        data=self._moments(),
-                    )
-                )
-        return Likelihood(
-            torch.cat([r.log_prob for r in results]),
-            torch.cat([r.standard_error for r in results]),
-            torch.cat([r.latent for r in results]),
-            results[0].calls,
-        )
-
-    def log_prob(self, x: Tensor, cond: Condition | None = None, **how: Any) -> Tensor:
-        """Log-density of modelled values in nats, shape (B,); arguments as in ``likelihood``."""
-        return self.likelihood(x, cond, **how).log_prob
-
     # -- files ----------------------------------------------------------------------------------
 
     def save(self, path: str) -> None:
         """Write the model into one file that is complete by itself; ``unnoise.load`` reads it."""
         save(self, path)
-
-    # -- details --------------------------------------------------------------------------------
-
-    def _condition(
-        self,
-        n: int,
-        cond: Condition | None,
-        label: int | Sequence[int] | Tensor | None,
-        first: int,
-    ) -> Condition | None:
-        """The condition of samples first ... first + n - 1, checked."""
-        if not self.network.reads:
-            if label is not None:
-                raise InputError(f"label = {label}: this model was trained without labels.")
-            if cond is not None and cond.slots and len(cond) != n:
-                raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")
-            return cond
-        if cond is not None and label is not None:
-            raise InputError("give either cond or label, not both.")
-        classes = self.classes or 1
-        if cond is None:
-            turn = torch.arange(first, first + n) % classes
-            try:
-                chosen = turn if label is None else torch.as_tensor(label)
-            except (TypeError, ValueError, RuntimeError) as error:
-                raise InputError(f"label = {label!r}: give whole numbers.") from error
-            whole = chosen.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-            if not whole or chosen.ndim > 1 or chosen.numel() not in (1, n):
-                raise InputError(f"label = {label}: give one whole number, or {n} of them.")
-            cond = Condition(label=chosen.long().reshape(-1).expand(n))
-        if len(cond) != n:
-            raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")
-        bad = None if cond.label is None else cond.label[(cond.label < 0) | (cond.label >= classes)]
-        if bad is not None and len(bad):
-            raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {classes - 1}.")
-        return cond
-
-    def _moments(self) -> Moments | None:
-        return None if self.info is None else self.info.moments()
-
-    @contextmanager
-    def _still(self, threads: int | None) -> Generator[None]:
-        """Evaluation without gradients, in a fixed number of threads; all put back after."""
-        before, training = torch.get_num_threads(), self.training
-        self.eval()
-        if threads is not None and threads != before:
-            torch.set_num_threads(threads)
-        try:
-            # Not inference_mode: guidance differentiates inside.
-            with torch.no_grad():
-                yield
-        finally:
-            self.train(training)
-            if torch.get_num_threads() != before:
-                torch.set_num_threads(before)
 
 
 def _whole(value: object) -> bool:

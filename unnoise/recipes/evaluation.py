@@ -21,6 +21,7 @@ class Evaluation:
         likelihood_sigma: noise level (sigma / alpha) whose density is asked about; None takes the
             smallest that was trained.
         likelihood_steps: steps of the probability-flow ODE, one network call each.
+        likelihood_draws: dequantisations of each example.
         divergence: how its divergence is computed.
     """
 
@@ -31,4 +32,5 @@ class Evaluation:
     likelihood: Index | None = None
     likelihood_sigma: Positive | None = None
     likelihood_steps: Count = 64
+    likelihood_draws: Count = 1
     divergence: Divergence = Hutchinson()

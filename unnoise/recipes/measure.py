@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.core.registry import build, names, nearest
 from unnoise.data import Dataset
 from unnoise.evaluation import Judge, cached_judge, features, score
-from unnoise.likelihood import bits_per_dim
+from unnoise.likelihood import Likelihood, bits_per_dim
 from unnoise.models import Diffusion
 from unnoise.recipes.evaluation import Evaluation
 
@@ -126,37 +127,91 @@ def likelihood(
     """
     info = data.info
     count = min(len(data), settings.likelihood or len(data))
-    index = torch.arange(count)
-    # Dequantised: each value lies anywhere in its level.
-    batch = data.batch(index, Noise(settings.seed, range(count)).child("likelihood"))
-    process = model.process
-    sigma = settings.likelihood_sigma
-    t = process.t_min if sigma is None else float(process.time(math.atan(sigma)))
-    result = model.likelihood(
-        batch.x,
-        batch.cond if model.classes else None,
-        t=t,
-        steps=settings.likelihood_steps,
-        divergence=settings.divergence,
-        seed=settings.seed,
-    )
-    each: dict[str, Tensor] = {"log_prob": result.log_prob}
+    how = _how(model, settings)
+    results: list[Likelihood] = []
+    # More draws say nothing new of data that has no levels.
+    for k in range(settings.likelihood_draws if info.levels is not None else 1):
+        x, cond = dequantised(model, data, settings, count, k)
+        results.append(model.likelihood(x, cond, seed=settings.seed + k, **how))
+    log_prob = torch.stack([r.log_prob for r in results])
+    each: dict[str, Tensor] = {"log_prob": log_prob.mean(0)}
     found: dict[str, Any] = {
         "likelihood_count": count,
-        "likelihood_calls": result.calls,
-        "likelihood_sigma": round(math.tan(float(process.angle(t))), 6),
+        "likelihood_draws": len(results),
+        "likelihood_calls": results[0].calls,
+        "likelihood_sigma": round(math.tan(float(model.process.angle(how["t"]))), 6),
     }
+    errors = torch.stack([r.standard_error for r in results])
     if info.levels is None:
-        error = float(result.log_prob.std()) / math.sqrt(count) if count > 1 else None
-        found["nats"] = float(result.log_prob.mean())
+        error = float(each["log_prob"].std()) / math.sqrt(count) if count > 1 else None
+        found["nats"] = float(log_prob.mean())
         found["nats_standard_error"] = error
+        found["nats_from_probes"] = _known(float(errors.square().mean().sqrt()) / math.sqrt(count))
         return found, each
     low, high = info.offset, info.offset + info.scale * info.levels
-    bits = bits_per_dim(result.log_prob, info.shape, info.levels, low, high)
+    bits = bits_per_dim(log_prob, info.shape, info.levels, low, high, errors)
     each["bits_per_dim"] = bits.each
     found["bits_per_dim"] = bits.value
-    found["bits_per_dim_standard_error"] = bits.standard_error if count > 1 else None
+    found["bits_per_dim_standard_error"] = _known(bits.standard_error)
+    found["bits_per_dim_from_draws"] = _known(bits.from_draws)
+    found["bits_per_dim_from_probes"] = _known(bits.from_probes)
     return found, each
+
+
+def likelihood_sensitivity(
+    model: Diffusion, data: Dataset, settings: Evaluation, count: int = 16
+) -> dict[str, Any]:
+    """How much the likelihood of the first examples hangs on steps and ends, as figures."""
+    count = min(count, len(data))
+    x, cond = dequantised(model, data, settings, count, 0)
+    found = model.sensitivity(x, cond, seed=settings.seed, **_how(model, settings))
+    # Bits fall where nats rise.
+    unit = 1.0 if data.info.levels is None else -1 / (math.prod(data.info.shape) * math.log(2))
+    return {f"sensitivity_{k}": v for k, v in asdict(found.scaled(unit)).items()}
+
+
+def bound(
+    model: Diffusion, data: Dataset, settings: Evaluation, steps: int | None = None
+) -> dict[str, Any]:
+    """The variational bound of the same examples as ``likelihood``, as figures."""
+    count = min(len(data), settings.likelihood or len(data))
+    x, cond = dequantised(model, data, settings, count, 0)
+    found = model.elbo(x, cond, seed=settings.seed, steps=steps)
+    unit, name = 1.0, "elbo_nats"
+    if data.info.levels is not None:
+        unit, name = 1 / (math.prod(data.info.shape) * math.log(2)), "elbo_bits_per_dim"
+    total = unit * found.total
+    return {
+        name: float(total.mean()),
+        f"{name}_standard_error": float(total.std()) / math.sqrt(count) if count > 1 else None,
+        f"{name}_prior": unit * float(found.prior.mean()),
+        f"{name}_steps": unit * float(found.steps.sum(1).mean()),
+        f"{name}_decoder": unit * float(found.decoder.mean()),
+        "elbo_length": found.steps.shape[1] + 1,
+    }
+
+
+def dequantised(
+    model: Diffusion, data: Dataset, settings: Evaluation, count: int, draw: int
+) -> tuple[Tensor, Condition | None]:
+    """The first examples as modelled values, each anywhere in its level, and their conditions."""
+    noise = Noise(settings.seed, range(count)).child("likelihood")
+    batch = data.batch(torch.arange(count), noise.child(draw) if draw else noise)
+    return batch.x, batch.cond if model.classes else None
+
+
+def _how(model: Diffusion, settings: Evaluation) -> dict[str, Any]:
+    process, sigma = model.process, settings.likelihood_sigma
+    return {
+        "t": process.t_min if sigma is None else float(process.time(math.atan(sigma))),
+        "steps": settings.likelihood_steps,
+        "divergence": settings.divergence,
+    }
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None
 
 
 def settings_of(model: Diffusion) -> Evaluation:

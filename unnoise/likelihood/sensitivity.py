@@ -1,0 +1,65 @@
+"""How much a likelihood hangs on what was chosen to compute it."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.likelihood.flow_ode import log_prob
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Mean changes of log p over some data, in nats (or the unit that ``scaled`` made of them).
+
+    Arguments:
+        steps: with half the steps; the error of the walk is well below.
+        end: with the density taken for known at half the last noise level.
+        begin: as the density of the data with twice the noise: which level is asked about matters.
+        count: data it was measured on.
+    """
+
+    steps: float
+    end: float
+    begin: float
+    count: int
+
+    def scaled(self, by: float) -> "Sensitivity":
+        """In another unit, such as bits a dimension."""
+        return replace(self, steps=by * self.steps, end=by * self.end, begin=by * self.begin)
+
+
+def sensitivity(
+    denoiser: Any,
+    x: Tensor,
+    cond: Condition | None = None,
+    *,
+    t: float | None = None,
+    steps: int = 128,
+    **how: Any,
+) -> Sensitivity:
+    """Ask for log p again with one choice changed at a time: four likelihoods.
+
+    Arguments:
+        denoiser: a GaussianDenoiser.
+        x, cond, t, steps, how: as in ``log_prob``.
+    """
+    process = denoiser.process
+    begin = process.t_min if t is None else t
+
+    def level(at: float, factor: float) -> float:
+        return float(process.time(math.atan(factor * math.tan(float(process.angle(at))))))
+
+    def ask(**other: Any) -> Tensor:
+        changed = {"t": begin, "steps": steps, **other}
+        return log_prob(denoiser, x, cond, **changed, **how).log_prob
+
+    plain = ask()
+    return Sensitivity(
+        steps=float((ask(steps=max(1, steps // 2)) - plain).mean()),
+        end=float((ask(end=level(process.t_max, 0.5)) - plain).mean()),
+        begin=float((ask(t=level(begin, 2.0)) - plain).mean()),
+        count=len(x),
+    )

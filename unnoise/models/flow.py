@@ -1,0 +1,221 @@
+"""What follows from a denoiser alone: likelihoods, and the way between data and noise."""
+
+import math
+from abc import ABC
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
+from unnoise.core.noise import Noise
+from unnoise.core.registry import member
+from unnoise.denoisers import ClassifierFree, GaussianDenoiser, NetworkDenoiser
+from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
+from unnoise.models.base import Model
+from unnoise.models.conditions import Labels, conditions, unconditional
+from unnoise.models.latents import carry, slerp
+from unnoise.solvers import DormandPrince, Solver
+
+
+class Flow(Model, ABC):
+    """A model whose samples a probability-flow ODE makes.
+
+    Attributes:
+        denoiser: what believes.
+    """
+
+    denoiser: NetworkDenoiser
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    # -- likelihood -----------------------------------------------------------------------------
+
+    @final
+    def likelihood(
+        self,
+        x: Tensor,
+        cond: Condition | None = None,
+        *,
+        label: Labels = None,
+        seed: int = 0,
+        guidance: float = 1.0,
+        **how: Any,
+    ) -> Likelihood:
+        """Log-density of modelled values by the probability-flow ODE.
+
+        Arguments:
+            x: modelled values, shape (B, *event); of discrete data dequantised ones.
+            cond, label: conditions; without them a model with labels answers unconditionally.
+            seed: of the probes.
+            guidance: of the law that is asked about; 1 is the one that was trained.
+            how: ``t``, ``end``, ``steps`` and ``divergence`` of ``unnoise.log_prob``.
+        """
+        x, cond, denoiser = self._given(x, cond, label, guidance)
+        results: list[Likelihood] = []
+        with self.still(self.sampling.threads):
+            for rows in torch.arange(len(x)).split(256):
+                some = None if cond is None else cond[rows].to(self.device)
+                noise = Noise(seed, rows.tolist())
+                found = log_prob(denoiser, x[rows], some, noise=noise, data=self.moments(), **how)
+                results.append(found)
+        return Likelihood(
+            torch.cat([r.log_prob for r in results]),
+            torch.cat([r.standard_error for r in results]),
+            torch.cat([r.latent for r in results]),
+            results[0].calls,
+        )
+
+    @final
+    def log_prob(self, x: Tensor, cond: Condition | None = None, **how: Any) -> Tensor:
+        """Log-density of modelled values in nats, shape (B,); arguments as in ``likelihood``."""
+        return self.likelihood(x, cond, **how).log_prob
+
+    @final
+    def sensitivity(
+        self, x: Tensor, cond: Condition | None = None, *, label: Labels = None, **how: Any
+    ) -> Sensitivity:
+        """How much ``likelihood`` of ``x`` hangs on steps and ends; arguments as there."""
+        x, cond, denoiser = self._given(x, cond, label, how.pop("guidance", 1.0))
+        noise = Noise(how.pop("seed", 0), range(len(x)))
+        with self.still(self.sampling.threads):
+            cond = None if cond is None else cond.to(self.device)
+            return sensitivity(denoiser, x, cond, noise=noise, data=self.moments(), **how)
+
+    @final
+    def elbo(
+        self,
+        x: Tensor,
+        cond: Condition | None = None,
+        *,
+        label: Labels = None,
+        seed: int = 0,
+        **how: Any,
+    ) -> Bound:
+        """The variational bound of discrete or continuous data, in nats and bits a dimension.
+
+        Arguments:
+            x: modelled values, shape (B, *event).
+            cond, label, seed: as in ``likelihood``.
+            how: ``steps`` and ``draws`` of ``unnoise.elbo``; levels are those of the model's data.
+        """
+        x, cond, denoiser = self._given(x, cond, label, 1.0)
+        if self.info is not None and self.info.levels is not None:
+            low, high = self.info.offset, self.info.offset + self.info.scale * self.info.levels
+            how = {"levels": self.info.levels, "low": low, "high": high, **how}
+        with self.still(self.sampling.threads):
+            cond = None if cond is None else cond.to(self.device)
+            return elbo(denoiser, x, cond, noise=Noise(seed, range(len(x))), **how)
+
+    # -- latent space ---------------------------------------------------------------------------
+
+    @final
+    def encode(self, x: Tensor, cond: Condition | None = None, **how: Any) -> Tensor:
+        """Noise that the probability-flow ODE turns into ``x``; ``decode`` is its inverse.
+
+        Arguments:
+            x: modelled values, shape (B, *event).
+            cond: conditions, one row for each.
+            how: ``label`` and ``guidance`` as in ``likelihood``; ``solver``, one that walks both
+                ways (default ``DormandPrince()``); ``steps`` between the ends.
+
+        Returns:
+            The state at t = 1, shape (B, *event).
+        """
+        return self._carry(x, cond, True, **how)
+
+    @final
+    def decode(self, latent: Tensor, cond: Condition | None = None, **how: Any) -> Tensor:
+        """The data, at t_min, of a latent (B, *event); arguments as in ``encode``."""
+        return self._carry(latent, cond, False, **how)
+
+    @final
+    def interpolate(self, x: Tensor, y: Tensor, count: int = 8, **how: Any) -> Tensor:
+        """From ``x`` to ``y`` along a great circle of their latents, decoded.
+
+        Arguments:
+            x, y: modelled values, shape (B, *event).
+            count: of them, ends included, at least 2.
+            how: as in ``encode``.
+
+        Returns:
+            Shape (count, B, *event).
+
+        References:
+            Song et al., Denoising diffusion implicit models, ICLR 2021, section 5.3.
+        """
+        if not isinstance(count, int) or count < 2 or x.shape != y.shape:
+            raise InputError(
+                f"count = {count!r}, shapes {tuple(x.shape)} and {tuple(y.shape)}: give at least "
+                "2, and two batches of one shape."
+            )
+        a, b = self.encode(x, **how), self.encode(y, **how)
+        shares = torch.linspace(0, 1, count).tolist()
+        return torch.stack([self.decode(slerp(a, b, share), **how) for share in shares])
+
+    @final
+    def _carry(
+        self,
+        x: Tensor,
+        cond: Condition | None,
+        outward: bool,
+        *,
+        label: Labels = None,
+        guidance: float = 1.0,
+        solver: Solver | str = DormandPrince(),
+        steps: int = 1,
+    ) -> Tensor:
+        x, cond, denoiser = self._given(x, cond, label, guidance)
+        with self.still(self.sampling.threads):
+            cond = None if cond is None else cond.to(self.device)
+            return carry(denoiser, x, cond, member(Solver, solver), steps, outward)
+
+    @final
+    def _given(
+        self, x: Tensor, cond: Condition | None, label: Labels, guidance: float
+    ) -> tuple[Tensor, Condition | None, GaussianDenoiser]:
+        """Data and condition, checked, and the denoiser that is meant."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise InputError(f"data of shape {tuple(x.shape[1:])}; this model knows {self.shape}.")
+        if len(x) == 0:
+            raise InputError("there is no data; give at least one example.")
+        if not bool(torch.isfinite(x).all()):
+            raise InputError("the data holds NaN or infinite numbers; it has no likelihood.")
+        if not 0 <= guidance < math.inf:
+            raise InputError(f"guidance = {guidance!r}: accepted are numbers from 0.")
+        if cond is None and label is None:
+            cond = unconditional(self.denoiser.network, len(x))
+        else:
+            cond = conditions(self.denoiser.network, len(x), cond, label)
+        denoiser = ClassifierFree(self.denoiser, guidance) if cond is not None else self.denoiser
+        return x.to(self.device, next(self.parameters()).dtype), cond, denoiser
+
+    # -- details --------------------------------------------------------------------------------
+
+    @final
+    def moments(self) -> Moments | None:
+        """Mean and covariance of the data it was trained on; None before."""
+        return None if self.info is None else self.info.moments()
+
+    @final
+    @contextmanager
+    def still(self, threads: int | None) -> Generator[None]:
+        """Evaluation without gradients, in a fixed number of threads; all put back after."""
+        before, training = torch.get_num_threads(), self.training
+        self.eval()
+        if threads is not None and threads != before:
+            torch.set_num_threads(threads)
+        try:
+            # Not inference_mode: guidance differentiates inside.
+            with torch.no_grad():
+                yield
+        finally:
+            self.train(training)
+            if torch.get_num_threads() != before:
+                torch.set_num_threads(before)
