@@ -32,10 +32,6 @@ NEEDED: dict[tuple[str, str], dict[str, Any]] = {
     ("betas", "list"): {"betas": [0.01, 0.02, 0.05, 0.1]},
     ("network", "mlp"): {"width": 64, "depth": 2},
     ("network", "unet"): {"width": 16},
-    ("dataset", "moons"): {"count": 500},
-    ("dataset", "eight-gaussians"): {"count": 500},
-    ("dataset", "swiss-roll"): {"count": 500},
-    ("dataset", "checkerboard"): {"count": 500},
 }
 
 

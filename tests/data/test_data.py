@@ -1,6 +1,7 @@
 """The laws of data sets over the registry, the digits against scikit-learn's, the toys' shapes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from unnoise.data import (
     info_from,
     moons,
     swiss_roll,
+    valleys,
 )
 from unnoise.testing import DatasetContract
 
@@ -27,6 +29,7 @@ TOYS = {
     "eight-gaussians": eight_gaussians,
     "swiss-roll": swiss_roll,
     "checkerboard": checkerboard,
+    "valleys": valleys,
 }
 
 
@@ -206,7 +209,11 @@ class Broken:
         self.info = self.inner.info
         if how == "moments":
             object.__setattr__(self.info, "variance", self.info.variance - self.info.scale**2 / 12)
-        self.asked = 0
+        self.asked, self.law = 0, None
+        if how == "law":
+            self.inner = moons(4000)
+            assert self.inner.law is not None
+            self.law = replace(self.inner.law, spread=0.08)
 
     def __len__(self) -> int:
         return len(self.inner)
@@ -231,6 +238,7 @@ class Broken:
         ("test_noise_is_an_argument", "stateful"),
         ("test_noise_stays_within_a_level", "leaves"),
         ("test_moments", "moments"),
+        ("test_law_is_the_datas", "law"),
     ],
 )
 def test_canary_dataset(law: str, how: str):

@@ -13,6 +13,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
+from unnoise.data.clouds import Clouds
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Dataset(ABC):
 
     family: ClassVar[str] = "dataset"
     info: DataInfo
+    law: Clouds | None = None  # of the modelled values, where it is known
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -138,6 +140,7 @@ class TensorDataset(Dataset):
         low, high: ends of the modelled range of discrete data.
         dequantize: draw u anew for every example that is asked for with noise.
         licence: of the data, with its source.
+        law: of the modelled values, where it is known.
 
     Raises:
         InputError: empty, NaN, levels or labels out of range.
@@ -154,6 +157,7 @@ class TensorDataset(Dataset):
         high: float = 1.0,
         dequantize: bool = True,
         licence: str = "unknown",
+        law: Clouds | None = None,
     ) -> None:
         if len(stored) == 0 or not bool(torch.isfinite(stored.float()).all()):
             raise InputError(f"data {name!r} is empty or holds NaN; it cannot be trained on.")
@@ -171,6 +175,7 @@ class TensorDataset(Dataset):
                 f"data {name!r} needs one label from 0 for each of {len(stored)} examples."
             )
         self.dequantize = dequantize and levels is not None
+        self.law = law
         self.info = _describe(name, stored, self.labels, levels, low, high, licence)
 
     def __len__(self) -> int:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, NotNegative
+from unnoise.core.ranges import Count, Fraction, NotNegative
 from unnoise.core.registry import register
 from unnoise.data.base import TensorDataset
+from unnoise.data.clouds import Clouds, along
 
 Split = Literal["train", "test"]
 LICENCE = "Apache-2.0; drawn by unnoise"
@@ -22,13 +23,24 @@ def _draw(
     seed: int,
     split: str,
     points: Callable[[Tensor, Tensor], tuple[Tensor, Tensor | None]],
+    law: Clouds | None = None,
 ) -> TensorDataset:
     """A data set from uniforms (N, 3) and normals (N, 2); the splits share no stream."""
     noise = Noise(seed, range(count)).child(name).child(split)
     u = noise.child("u").uniform(torch.empty(count, 3, dtype=torch.float64))
     z = noise.child("z").normal(torch.empty(count, 2, dtype=torch.float64))
     stored, labels = points(u, z)
-    return TensorDataset(name, stored.float(), labels, licence=LICENCE)
+    return TensorDataset(name, stored.float(), labels, licence=LICENCE, law=law)
+
+
+def _clouds(
+    means: Tensor, spread: float, labels: Tensor | None = None, weights: Tensor | None = None
+) -> Clouds | None:
+    """The law of points around ``means``; None where nothing is between them and the curve."""
+    if spread == 0:
+        return None
+    weights = torch.full((len(means),), 1 / len(means)).double() if weights is None else weights
+    return Clouds(means, spread, weights, labels)
 
 
 @register("dataset", "moons")
@@ -44,15 +56,18 @@ def moons(
         split: "test" draws other points of the same law.
     """
 
+    def arc(u: Tensor, label: Tensor) -> Tensor:
+        side, angle = 1 - 2 * label, math.pi * u
+        return torch.stack([side * (angle.cos() - 0.5), side * (angle.sin() - 0.25)], 1)
+
     def points(u: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
         label = (u[:, 1] < 0.5).long()
-        side = 1 - 2 * label
-        angle = math.pi * u[:, 0]
-        x = side * (torch.cos(angle) - 0.5)
-        y = side * (torch.sin(angle) - 0.25)
-        return torch.stack([x, y], 1) + spread * z, label
+        return arc(u[:, 0], label) + spread * z, label
 
-    return _draw("moons", count, seed, split, points)
+    beads = along(math.pi, spread)
+    label = torch.arange(2).repeat_interleave(len(beads))
+    law = _clouds(arc(beads.repeat(2), label), spread, label)
+    return _draw("moons", count, seed, split, points, law)
 
 
 @register("dataset", "eight-gaussians")
@@ -68,12 +83,51 @@ def eight_gaussians(
         split: "test" draws other points of the same law.
     """
 
+    def centre(label: Tensor) -> Tensor:
+        angle = label.double() * (math.pi / 4)
+        return torch.stack([angle.cos(), angle.sin()], 1)
+
     def points(u: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
         label = (8 * u[:, 0]).long().clamp(max=7)
-        angle = label * (math.pi / 4)
-        return torch.stack([torch.cos(angle), torch.sin(angle)], 1) + spread * z, label
+        return centre(label) + spread * z, label
 
-    return _draw("eight-gaussians", count, seed, split, points)
+    every = torch.arange(8)
+    law = _clouds(centre(every), spread, every)
+    return _draw("eight-gaussians", count, seed, split, points, law)
+
+
+@register("dataset", "valleys")
+def valleys(
+    count: Count = 4000,
+    share: Fraction = 0.8,
+    spread: NotNegative = 0.14,
+    seed: int = 0,
+    split: Split = "train",
+) -> TensorDataset:
+    """Two normal clouds at (0.7, 0.7) and (-0.7, -0.7), nothing between them, event shape (2,).
+
+    Where there is no data there is nothing to learn a score from: what plain score matching
+    stumbles over. No labels.
+
+    Arguments:
+        count: number of points.
+        share: of the first cloud, in [0, 1].
+        spread: standard deviation of a cloud.
+        seed: of the points.
+        split: "test" draws other points of the same law.
+
+    References:
+        Song and Ermon, Generative modeling by estimating gradients of the data distribution,
+        NeurIPS 2019, section 3.2, in units of 7 of theirs.
+    """
+    centres = torch.tensor([[0.7, 0.7], [-0.7, -0.7]], dtype=torch.float64)
+
+    def points(u: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        return centres[(u[:, 0] >= share).long()] + spread * z, None
+
+    weights = torch.tensor([share, 1 - share], dtype=torch.float64)
+    law = _clouds(centres[weights > 0], spread, None, weights[weights > 0])
+    return _draw("valleys", count, seed, split, points, law)
 
 
 @register("dataset", "swiss-roll")
@@ -89,13 +143,16 @@ def swiss_roll(
         split: "test" draws other points of the same law.
     """
 
-    def points(u: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
-        angle = 1.5 * math.pi * (1 + 2 * u[:, 0])
+    def spiral(u: Tensor) -> Tensor:
+        angle = 1.5 * math.pi * (1 + 2 * u)
         radius = angle / (4.5 * math.pi)
-        x = torch.stack([radius * torch.cos(angle), radius * torch.sin(angle)], 1)
-        return x + spread * z, None
+        return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
 
-    return _draw("swiss-roll", count, seed, split, points)
+    def points(u: Tensor, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        return spiral(u[:, 0]) + spread * z, None
+
+    law = _clouds(spiral(along(3 * math.pi, spread)), spread)
+    return _draw("swiss-roll", count, seed, split, points, law)
 
 
 @register("dataset", "checkerboard")

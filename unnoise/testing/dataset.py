@@ -1,9 +1,11 @@
 """The laws of a data set."""
 
+import math
 from abc import ABC
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset, info_fields, info_from
@@ -74,6 +76,38 @@ class DatasetContract(ABC):
             torch.testing.assert_close(info.covariance.double(), covariance, rtol=1e-5, atol=1e-7)
             assert (torch.linalg.eigvalsh(info.covariance.double()) > -1e-6).all()
 
+    def test_law_is_the_datas(self) -> None:
+        """Kolmogorov-Smirnov along three directions, class by class: sqrt(n) D < 2.5, p < 1e-5.
+
+        And the log-density, whose mean is that of the law's own draws: 5 s.e., p = 6e-7.
+        """
+        data = self.make()
+        if data.law is None:
+            return
+        law, batch = data.law, data.batch(torch.arange(len(data)))
+        classes = [None] if law.labels is None else law.labels.unique().tolist()
+        for label in classes:
+            cloud = slice(None) if label is None else law.labels == label
+            rows = slice(None) if label is None else batch.label == label
+            x, weights = batch.x[rows].double().flatten(1), law.weights[cloud]
+            for angle in (0.0, 0.8, 1.6):
+                way = torch.tensor([math.cos(angle), math.sin(angle)]).double()
+                place = (x @ way).sort().values
+                away = (place[:, None] - (law.means[cloud] @ way)) / law.spread
+                share = torch.special.ndtr(away) @ weights / weights.sum()
+                gap = (share - (torch.arange(len(place)) + 0.5) / len(place)).abs().max()
+                assert float(gap) * len(place) ** 0.5 < 2.5
+            z, u = _noise(len(x), 2), Noise(1, range(len(x))).uniform(torch.empty(len(x)).double())
+            chosen = torch.searchsorted(weights.cumsum(0) / weights.sum(), u).clamp(
+                max=len(weights) - 1
+            )
+            drawn = law.means[cloud][chosen] + law.spread * z
+            here, there = (
+                _log_density(v, law.means[cloud], weights, law.spread) for v in (x, drawn)
+            )
+            error = ((here.var() + there.var()) / len(x)).sqrt()
+            assert float((here.mean() - there.mean()).abs() / error) < 5
+
     def test_labels_are_classes(self) -> None:
         data = self.make()
         labels = data.batch(torch.arange(len(data))).label
@@ -94,3 +128,12 @@ class DatasetContract(ABC):
             other = getattr(again, name)
             same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
             assert same, name
+
+
+def _noise(rows: int, size: int) -> Tensor:
+    return Noise(0, range(rows)).normal(torch.empty(rows, size, dtype=torch.float64))
+
+
+def _log_density(x: Tensor, means: Tensor, weights: Tensor, spread: float) -> Tensor:
+    """Of a mixture of round clouds, up to a constant, shape (B,)."""
+    return (weights.log() - torch.cdist(x, means) ** 2 / (2 * spread**2)).logsumexp(1)
