@@ -301,3 +301,35 @@ def test_show_what_is_not_there(digits: Path, tmp_path: Path):
     (tmp_path / "b.png").write_text("no picture")
     refused("show", tmp_path / "b.png")
     assert unnoise("show", digits).code == 0
+
+
+def test_views_of_a_run(points: Path, digits: Path, tmp_path: Path):
+    """In the run's folder or where --out says; a picture of ours may be drawn again."""
+    for _ in range(2):
+        ended = good("show", points, '{kind = "paths", count = 2, steps = 3}')
+        assert ended.last == f"wrote {points}/paths.png"
+    about = image_metadata(points / "paths.png")
+    assert about is not None and about["view"] == {
+        "kind": "paths",
+        "count": 2,
+        "steps": 3,
+        "seed": 0,
+    }
+    assert "paths" in good("show", points / "paths.png").out
+    ended = good("show", digits, "diagnostics", "-o", tmp_path / "d.png")
+    assert "KL(p_1 || prior)" in ended.out and ended.last == f"wrote {tmp_path}/d.png"
+    good("show", points, '{kind = "spread", count = 5, frames = 2}', "-o", tmp_path / "s.gif")
+    assert "Settings:" in good("show", "view", "spread").out
+    (tmp_path / "mine.png").write_bytes(b"mine")
+    before = files(tmp_path)
+    said = refused("show", points, "path")
+    assert "view.kind = 'path': no such view. Did you mean 'paths'?" in said
+    assert "writes a .gif file" in refused("show", points, "spread", "-o", tmp_path / "x.png")
+    assert "was not made by unnoise" in refused(
+        "show", points, "paths", "-o", tmp_path / "mine.png"
+    )
+    assert "draws points in the plane" in refused("show", digits, "score", "-o", tmp_path / "x.png")
+    assert "folder" in refused("show", points, "paths", "-o", tmp_path / "no" / "x.png")
+    assert "--out is for views" in refused("show", "process", "vp", "-o", tmp_path / "x.png")
+    assert "Write a name, or a table" in refused("show", points, "{kind = paths")
+    assert files(tmp_path) == before

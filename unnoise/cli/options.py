@@ -50,26 +50,39 @@ def load_model(run: str, plugins: list[str] | None, threads: int | None) -> Any:
     return load(find_run(run), tuple(plugins or ()))
 
 
-def solver_of(name: str | None, eta: float | None) -> Any:
-    """A solver from --solver, a name or a table as in a recipe, and --eta."""
+def made(family: str, text: str, where: str) -> Any:
+    """An object from the command line: a kind's name, or a table as in a recipe.
+
+    Arguments:
+        family: "solver", "view" ...
+        text: ``heun``, or ``{kind = "churned", churn = 20}``.
+        where: what a refusal calls it, such as "--solver".
+    """
     import tomllib
 
     from unnoise.core.errors import InputError
     from unnoise.core.registry import build
 
-    if name is not None and name.lstrip().startswith("{"):
-        try:
-            table = tomllib.loads(f"solver = {name}")["solver"]
-        except tomllib.TOMLDecodeError as error:
-            raise InputError(
-                f"--solver {name}: {error}. Write a name, or a table such as "
-                '{kind = "churned", churn = 20}.'
-            ) from error
-        return build("solver", table, "--solver")
-    if eta is None:
-        return name
+    if not text.lstrip().startswith("{"):
+        return build(family, {"kind": text}, where)
+    try:
+        table = tomllib.loads(f"given = {text}")["given"]
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f'{where} {text}: {error}. Write a name, or a table such as {{kind = "...", ...}}.'
+        ) from error
+    return build(family, table, where)
 
-    return build("solver", {"kind": name or "ddim", "eta": eta}, "--solver")
+
+def solver_of(name: str | None, eta: float | None) -> Any:
+    """A solver from --solver, a name or a table as in a recipe, and --eta."""
+    from unnoise.core.registry import build
+
+    if name is not None and name.lstrip().startswith("{"):
+        return made("solver", name, "--solver")
+    return (
+        name if eta is None else build("solver", {"kind": name or "ddim", "eta": eta}, "--solver")
+    )
 
 
 def finish(what: str, record: dict[str, Any], as_json: bool) -> None:

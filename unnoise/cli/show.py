@@ -5,7 +5,14 @@ from typing import Annotated, Any
 
 import typer
 
-from unnoise.cli.options import PluginOption, find_run, table
+from unnoise.cli.options import (
+    PluginOption,
+    ThreadsOption,
+    find_run,
+    load_model,
+    made,
+    table,
+)
 from unnoise.core.ranges import MOST
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -16,12 +23,20 @@ def show(
         str | None,
         typer.Argument(help="A run, a picture, 'recipe', or a family: process, solver, grid ..."),
     ] = None,
-    name: Annotated[str | None, typer.Argument(help="Which one, e.g. vp.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Which one, e.g. vp; of a run a view of it: a name or a table."),
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", help="Picture of a view. [the run's folder]")
+    ] = None,
+    threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:
-    """Explain what is there: a run, the recipe inside a picture, or any kind with its settings.
+    """Explain what is there: a run, the recipe inside a picture, or any kind with its settings; or
+    draw a view of a run (unnoise show view lists them).
 
-    Example: unnoise show process vp
+    Example: unnoise show runs/moons paths -o paths.png
     """
     from unnoise import recipes  # registers everything
     from unnoise.core import registry
@@ -29,6 +44,9 @@ def show(
 
     for path in plugin or []:
         registry.load_plugin(path)
+    of_a_run = what is not None and name is not None and what not in registry.families()
+    if out is not None and not (of_a_run and find_run(what or "").exists()):
+        raise InputError("--out is for views of a run: unnoise show runs/moons paths -o paths.png")
     if what is None:
         rows = [(family, ", ".join(registry.names(family))) for family in registry.families()]
         typer.echo("Kinds (unnoise show FAMILY NAME tells their settings):")
@@ -44,7 +62,10 @@ def show(
         chosen = name or only
         typer.echo(", ".join(kinds) if chosen is None else _kind(what, chosen))
     elif find_run(what).exists():
-        typer.echo(_thing(find_run(what)))
+        if name is None:
+            typer.echo(_thing(find_run(what)))
+        else:
+            _view(what, name, out, threads, plugin)
     else:
         homes = [f for f in registry.families() if what in registry.names(f)]
         if homes:
@@ -54,6 +75,28 @@ def show(
             f"{what!r}: no such run, file or family.{registry.nearest(what, known)} "
             f"Families: {', '.join(known)}."
         )
+
+
+def _view(
+    run: str, name: str, out: str | None, threads: int | None, plugin: list[str] | None
+) -> None:
+    """Draw a view of a run, and say what it shows."""
+    from unnoise.core.errors import InputError
+    from unnoise.core.registry import spec
+    from unnoise.recipes.measure import own_data
+    from unnoise.recipes.pictures import check_target
+
+    view = made("view", name, "view")
+    model = load_model(run, plugin, threads)
+    found = find_run(run)
+    folder = found if found.is_dir() else found.parent
+    kind = spec(view)["kind"]
+    target = folder / f"{kind}{view.suffix}" if out is None else Path(out)
+    if check_target(target) != view.suffix:
+        raise InputError(f"--out {target}: view {kind!r} writes a {view.suffix} file.")
+    for line in view.save(model, own_data(model, "train"), target):
+        typer.echo(line)
+    typer.echo(f"wrote {target}")
 
 
 def _recipe(name: str | None) -> str:

@@ -2,17 +2,24 @@
 
 from unnoise.plots.curves import loss_curve
 from unnoise.plots.files import image_metadata, png_bytes, save_image
-from unnoise.plots.film import film, forward_reverse
+from unnoise.plots.film import animate, film, forward_reverse
+from unnoise.plots.panels import Curves, Line, Plane, lattice, panels
 from unnoise.plots.points import scatter, scatter_strip, walk_film
 from unnoise.plots.sheet import sheet
 from unnoise.plots.strip import evenly, strip
 
 __all__ = [
+    "Curves",
+    "Line",
+    "Plane",
+    "animate",
     "evenly",
     "film",
     "forward_reverse",
     "image_metadata",
+    "lattice",
     "loss_curve",
+    "panels",
     "png_bytes",
     "save_image",
     "scatter",

@@ -4,10 +4,12 @@ from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.load import Recipe, load_recipe, parse_changes, shipped
 from unnoise.recipes.measure import evaluate
 from unnoise.recipes.run import prepare, train
+from unnoise.recipes.views import View
 
 __all__ = [
     "Evaluation",
     "Recipe",
+    "View",
     "evaluate",
     "load_recipe",
     "parse_changes",
