@@ -70,8 +70,10 @@ class Normal(Distribution):
         if not isinstance(self.var, Tensor):
             # A point needs no draw; skipping it is not a special case of the law, only of its cost.
             scale = math.sqrt(self.var)
-            return self.mean + scale * noise.normal(self.mean) if scale else self.mean
-        return self.mean + self.var.sqrt() * noise.normal(self.mean)
+            return (
+                torch.add(self.mean, noise.normal(self.mean), alpha=scale) if scale else self.mean
+            )
+        return torch.addcmul(self.mean, self.var.sqrt(), noise.normal(self.mean))
 
     def log_prob(self, x: Tensor) -> Tensor:
         var = self.variance

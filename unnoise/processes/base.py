@@ -1,12 +1,14 @@
 """What a process is: t = 0 is the data, t = 1 the prior, and the way between can be sampled."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, final
 
 from torch import Tensor
 
 from unnoise.core.distributions import Distribution
+
+Bridge = Callable[[Any, Tensor], Distribution]
 
 
 class Process(ABC):
@@ -44,6 +46,25 @@ class Process(ABC):
             t, s: times, shape () or (B,), 0 <= s < t <= 1.
             eta: share of the chain's own randomness, in [0, 1].
         """
+
+    @abstractmethod
+    def bridges(self, times: Tensor) -> Sequence[Bridge]:
+        """``bridge`` from each of the times to the next, with what it can know made ready.
+
+        Arguments:
+            times: falling, shape (N + 1,), float64.
+
+        Returns:
+            N functions of (belief, x).
+        """
+
+
+class Local(ABC):
+    """An SDE at one time."""
+
+    @abstractmethod
+    def back(self, x: Tensor, score: Tensor, size: float, z: Tensor | None) -> Tensor:
+        """``x - size reverse_drift + sqrt(size) L z``, a fresh tensor; without z no noise."""
 
 
 class SDE(ABC):
@@ -91,6 +112,10 @@ class SDE(ABC):
     @abstractmethod
     def time(self, angle: Tensor | float) -> Tensor:
         """The time at which that angle is reached, float64, of the shape of ``angle``."""
+
+    @abstractmethod
+    def local(self, times: Tensor) -> Sequence[Local]:
+        """The SDE at each of the times (N,), with what it can know made ready."""
 
     @final
     def reverse_drift(

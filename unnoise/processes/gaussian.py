@@ -7,6 +7,7 @@ the circle is walked. Schedules are computed in float64 and cast once.
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 from unnoise.core.broadcast import double, match
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.processes.base import SDE, Process
+from unnoise.processes.base import SDE, Local, Process
 
 
 def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
@@ -27,6 +28,38 @@ def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
         if not value.requires_grad:  # a constant, such as alpha = 1
             return torch.zeros_like(t)
         return torch.autograd.grad(value.sum(), at)[0]
+
+
+@final
+@dataclass(frozen=True)
+class LinearLocal(Local):
+    """f x and g, as two numbers.
+
+    Arguments:
+        pull: f of the drift f x.
+        spread: g of the diffusion g dw.
+    """
+
+    pull: float
+    spread: float
+
+    def back(self, x: Tensor, score: Tensor, size: float, z: Tensor | None) -> Tensor:
+        moved = (x * (1 - size * self.pull)).add_(score, alpha=size * self.spread**2)
+        return moved if z is None else moved.add_(z, alpha=size**0.5 * self.spread)
+
+
+@final
+@dataclass(frozen=True)
+class LinearBridge:
+    """A bridge as three numbers: N(keep x + coef x_0, lower), averaged over a belief about x_0."""
+
+    keep: float
+    coef: float
+    lower: float
+
+    def __call__(self, belief: Normal, x: Tensor) -> Normal:
+        mean = (self.keep * x).add_(belief.mean, alpha=self.coef)
+        return Normal(mean, belief.reverse_var(self.lower, self.coef))
 
 
 class GaussianProcess(Process, SDE):
@@ -216,6 +249,11 @@ class GaussianProcess(Process, SDE):
         keep, coef, lower = (match(n, x).to(x) for n in self.bridge_scales(t, s, eta))
         return Normal(keep * x + coef * belief.mean, belief.reverse_var(lower, coef))
 
+    @final
+    def bridges(self, times: Tensor) -> list[LinearBridge]:
+        rows = torch.stack(self.bridge_scales(times[:-1], times[1:]), 1)
+        return [LinearBridge(*row) for row in rows.tolist()]
+
     # -- the same as an SDE (Song et al. 2021, eq. 5) -------------------------------------------
 
     @final
@@ -247,6 +285,11 @@ class GaussianProcess(Process, SDE):
         return torch.zeros_like(x)
 
     @final
+    def local(self, times: Tensor) -> list[LinearLocal]:
+        rows = torch.stack([self.linear_drift(times), self.diffusion(times)], 1)
+        return [LinearLocal(*row) for row in rows.tolist()]
+
+    @final
     def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         """(rho, phi): the circle's radius sqrt(alpha^2 + sigma^2) and the angle."""
         alpha, sigma = self.scales(t)
@@ -258,7 +301,7 @@ class GaussianProcess(Process, SDE):
     def score(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
         """grad log p_t(x) = (alpha mean - x) / sigma^2, from the mean of the belief about x_0."""
         alpha, sigma = self.scales(t, x)
-        return (alpha * mean - x) / sigma**2
+        return (alpha * mean).sub_(x).div_(sigma**2)
 
     @final
     def noise(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:

@@ -1,6 +1,7 @@
 """A general Ito SDE: a drift and a diffusion, and no closed form."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -10,10 +11,28 @@ from unnoise.core.broadcast import double, match
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.processes.base import SDE
+from unnoise.processes.base import SDE, Local
 
 Field = Callable[[Tensor, Tensor], Tensor]
 Action = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@final
+@dataclass(frozen=True)
+class Asked(Local):
+    """An SDE that is asked anew at every state.
+
+    Arguments:
+        process: the SDE.
+        t: the time, shape ().
+    """
+
+    process: "SDE"
+    t: Tensor
+
+    def back(self, x: Tensor, score: Tensor, size: float, z: Tensor | None) -> Tensor:
+        moved = x - size * self.process.reverse_drift(x, self.t, score)
+        return moved if z is None else moved + size**0.5 * self.process.diffuse(x, self.t, z)
 
 
 @final
@@ -85,6 +104,9 @@ class ItoSDE(SDE):
                 parts.append(total)
         found = torch.stack(parts, 1).reshape(x.shape)
         return found if x.requires_grad else found.detach()
+
+    def local(self, times: Tensor) -> list[Asked]:
+        return [Asked(self, t) for t in times.unbind()]
 
     def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
         t = double(t)

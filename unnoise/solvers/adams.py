@@ -9,6 +9,7 @@ and the solvers differ in which prediction they interpolate in lambda, and in wh
 last step again when the next prediction is known.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, final
 
@@ -20,39 +21,49 @@ from unnoise.core.moments import Moments
 from unnoise.core.ranges import Fraction
 from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
-from unnoise.solvers.multistep import Combination, Multistep, gauss_legendre, lagrange, newest
+from unnoise.solvers.multistep import (
+    Combination,
+    Multistep,
+    alike,
+    gauss_legendre,
+    lagrange,
+    newest,
+)
 
 ToThree = Annotated[int, Interval(ge=1, le=3)]
 ToFour = Annotated[int, Interval(ge=1, le=4)]
 
 
-def _clean_weights(place: Tensor, i: int, nodes: list[int], rate: float) -> list[float]:
-    """Weights of x0_hat at ``nodes`` in ``rate int e^-rate(lambda_s - lambda) x0_hat dlambda``.
+def _clean_weights(
+    place: Tensor, histories: Sequence[list[int]], rate: float, scale: Tensor
+) -> list[list[float]]:
+    """Weights of x0_hat at the nodes of each step.
 
-    The integral is that of step i; ``place`` is lambda on the grid, -inf for noise alone and +inf
-    for the data. A straight interpolant is taken at the middle of the step, as the authors of the
-    solvers do; bent ones are integrated by quadrature.
+    The integral is ``scale rate int e^-rate(lambda_s - lambda) x0_hat dlambda`` over the step.
+    ``place`` is lambda on the grid, -inf for noise alone and +inf for the data; noise alone is no
+    node to interpolate through, and the step into the data takes the newest x0_hat as it is. A
+    straight interpolant is taken at the middle of the step, as the authors of the solvers do; bent
+    ones are integrated by quadrature.
     """
-    start, end = place[i], place[i + 1]
-    nodes = [node for node in nodes if torch.isfinite(place[node])]
-    if not torch.isfinite(end - start):
-        return [float(-torch.expm1(-rate * (end - start)))]
-    if len(nodes) <= 2:
-        whole = -torch.expm1(-rate * (end - start))
-        return (whole * lagrange(place[nodes], (start + end)[None] / 2)[:, 0]).tolist()
-    at, width = gauss_legendre(start, end)
-    kernel = rate * torch.exp(-rate * (end - at)) * width
-    return (lagrange(place[nodes], at) * kernel).sum(1).tolist()
+    far = torch.isinf(place).tolist()
+    nodes = [
+        list(known[:1]) if far[i] or far[i + 1] else [node for node in known if not far[node]]
+        for i, known in enumerate(histories)
+    ]
 
+    def rule(steps: Tensor, at: Tensor) -> Tensor:
+        start, end, by = place[steps], place[steps + 1], scale[steps, None]
+        whole = -torch.expm1(-rate * (end - start))[:, None]
+        if at.shape[1] == 1:
+            return by * whole
+        if at.shape[1] == 2:
+            middle = ((start + end) / 2)[:, None]
+            return by * whole * lagrange(place[at], middle)[..., 0]
+        q, width = gauss_legendre(start, end)
+        kernel = rate * torch.exp(-rate * (end[:, None] - q)) * width
+        return by * (lagrange(place[at], q) * kernel[:, None]).sum(2)
 
-def _noise_weights(place: Tensor, i: int, nodes: list[int]) -> list[float]:
-    """Weights of eps_hat at ``nodes`` in ``-int e^-lambda eps_hat dlambda`` over step i."""
-    at, width = gauss_legendre(place[i], place[i + 1])
-    return (lagrange(place[nodes], at) * -torch.exp(-at) * width).sum(1).tolist()
-
-
-def _scaled(weights: list[float], by: float) -> list[float]:
-    return [by * weight for weight in weights]
+    return alike(nodes, rule)
 
 
 @register("solver", "dpmpp-2m")
@@ -94,11 +105,9 @@ class DPMSolverPP(Multistep):
         forgotten = (self.eta * place.diff().clamp(max=1e4)).neg()
         keep = (sigma[1:] / sigma[:-1] * forgotten.exp()).tolist()
         spread = (sigma[1:] * (-torch.expm1(2 * forgotten)).sqrt()).tolist()
-        rows: list[Combination] = []
-        for i, (kept, drawn) in enumerate(zip(keep, spread, strict=True)):
-            weights = _clean_weights(place, i, newest(i, self.depth), 1 + self.eta)
-            rows.append(Combination((0.0, 1.0), kept, _scaled(weights, float(alpha[i + 1])), drawn))
-        return rows
+        histories = [newest(i, self.depth) for i in range(len(keep))]
+        weights = _clean_weights(place, histories, 1 + self.eta, alpha[1:])
+        return [Combination((0.0, 1.0), *row) for row in zip(keep, weights, spread, strict=True)]
 
 
 @register("solver", "dpmpp-3m")
@@ -167,17 +176,16 @@ class UniPC(Multistep):
         alpha, sigma = process.scales(times)
         place = process.log_snr(times) / 2
         keep = (sigma[1:] / sigma[:-1]).tolist()
-
-        def weights(i: int, nodes: list[int]) -> list[float]:
-            return _scaled(_clean_weights(place, i, nodes, 1.0), float(alpha[i + 1]))
-
+        count = range(len(keep))
+        ahead = _clean_weights(place, [newest(i, self.depth) for i in count], 1.0, alpha[1:])
+        made_again = [[i + 1, *newest(i, self.depth)] for i in count[:-1]]
+        again = _clean_weights(place, [*made_again, []], 1.0, alpha[1:])
         rows: list[Combination] = []
-        for i, kept in enumerate(keep):
-            again = None
-            if i and torch.isfinite(place[i - 1]):
-                again = keep[i - 1], weights(i - 1, [i, *newest(i - 1, self.depth)])
-            ahead = weights(i, newest(i, self.depth))
-            rows.append(Combination((0.0, 1.0), kept, ahead, again=again))
+        for i in count:
+            # A step from pure noise has nothing between its ends to be made better by.
+            known = i and bool(torch.isfinite(place[i - 1]))
+            before = (keep[i - 1], again[i - 1]) if known else None
+            rows.append(Combination((0.0, 1.0), keep[i], ahead[i], again=before))
         return rows
 
 
@@ -211,11 +219,23 @@ class DEIS(Multistep):
     ) -> list[Combination]:
         alpha, sigma = process.scales(times)
         place = process.log_snr(times) / 2
-        rows: list[Combination] = []
-        for i, t in enumerate(times[1:]):
-            a, s, next_a = float(alpha[i]), float(sigma[i]), float(alpha[i + 1])
-            weights = [-s / a]
-            if t > 0:
-                weights = _noise_weights(place, i, newest(i, self.depth))
-            rows.append(Combination((1 / s, -a / s), next_a / a, _scaled(weights, next_a)))
-        return rows
+        ends, count = float(times[-1]) == 0, len(times) - 1
+        # The step into the data is of first order: eps_hat as it is.
+        histories = [newest(i, 1 if ends and i == count - 1 else self.depth) for i in range(count)]
+
+        def rule(steps: Tensor, at: Tensor) -> Tensor:
+            scale = alpha[steps + 1, None]
+            if at.shape[1] == 1:
+                # -int e^-lambda over the step, also where it ends in the data
+                ratio = sigma / alpha
+                return scale * (ratio[steps + 1] - ratio[steps])[:, None]
+            q, width = gauss_legendre(place[steps], place[steps + 1])
+            return scale * (lagrange(place[at], q) * (-torch.exp(-q) * width)[:, None]).sum(2)
+
+        weights = alike(histories, rule)
+        seen = torch.stack([1 / sigma, -alpha / sigma], 1)[:-1].tolist()
+        keep = (alpha[1:] / alpha[:-1]).tolist()
+        return [
+            Combination((one, other), kept, row)
+            for (one, other), kept, row in zip(seen, keep, weights, strict=True)
+        ]

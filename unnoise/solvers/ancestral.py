@@ -1,5 +1,6 @@
 """The walk of every chain whose bridges are known."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -29,8 +30,8 @@ class Ancestral(Solver):
     needs: ClassVar[type] = Process
     order = 1
 
-    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> list[tuple[float, ...]]:
-        return [()] * (len(times) - 1)
+    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> Sequence[Any]:
+        return process.bridges(times)
 
     def step(
         self,
@@ -43,4 +44,4 @@ class Ancestral(Solver):
         memory: Any = None,
     ) -> Moved:
         belief = denoiser(x, leg.t, cond)
-        return Moved(denoiser.process.bridge(belief, x, leg.t, leg.s).sample(noise), belief)
+        return Moved(leg.numbers(belief, x).sample(noise), belief)

@@ -17,7 +17,7 @@ from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Leg:
     """One step of a plan: from time ``t`` to time ``s``, and the solver's own numbers for it."""
 
@@ -35,7 +35,7 @@ class Moved(NamedTuple):
     memory: Any = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Step:
     """What ``trajectory`` yields: after step ``index`` from ``t`` to ``s`` the state is ``x``."""
 
@@ -132,22 +132,19 @@ class Solver(ABC):
                     f"solver {type(self).__name__} cannot step from t = {float(times[i]):g} to "
                     f"{float(times[i + 1]):g} under {type(process).__name__}; choose other times."
                 )
-        return [Leg(i, times[i], times[i + 1], row) for i, row in enumerate(numbers)]
+        ends = times.unbind()
+        return [Leg(i, ends[i], ends[i + 1], row) for i, row in enumerate(numbers)]
 
 
 def _finite(numbers: Any) -> bool:
     """Whether all numbers of a step are finite, however deep they lie."""
-    match numbers:
-        case float() | int():
-            return math.isfinite(numbers)
-        case Tensor():
-            return bool(torch.isfinite(numbers).all())
-        case Leg():
-            return _finite(numbers.numbers)
-        case tuple() | list():
-            return all(map(_finite, cast(Sequence[Any], numbers)))
-        case _:
-            return True
+    if isinstance(numbers, float):
+        return math.isfinite(numbers)
+    if isinstance(numbers, tuple | list):
+        return all(map(_finite, cast(Sequence[Any], numbers)))
+    if isinstance(numbers, Leg):
+        return _finite(numbers.numbers)
+    return bool(torch.isfinite(numbers).all()) if isinstance(numbers, Tensor) else True
 
 
 def check_times(times: Tensor, both_ways: bool = False) -> Tensor:
@@ -212,7 +209,8 @@ class OneStep(Solver):
     ) -> Moved:
         keep, pull, lower, coef = leg.numbers
         belief: Normal = denoiser(x, leg.t, cond)
-        mean = keep * x + pull * belief.mean
+        # A fresh tensor, then in place: passes over memory are what a step costs.
+        mean = (x * keep).add_(belief.mean, alpha=pull)
         return Moved(Normal(mean, belief.reverse_var(lower, coef)).sample(noise), belief)
 
 

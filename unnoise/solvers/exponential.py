@@ -14,6 +14,7 @@ from unnoise.solvers.multistep import (
     Combination,
     Frame,
     Multistep,
+    alike,
     gauss_legendre,
     lagrange,
     newest,
@@ -21,12 +22,13 @@ from unnoise.solvers.multistep import (
 
 
 def _quadrature(high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of an integral over u from ``low`` to ``high``."""
-    if low == 0:  # u = high v^2 crowds the nodes where the integrand bends
-        v, dv = gauss_legendre(0.0, 1.0)
-        return high * v**2, 2 * high * v * dv
+    """Nodes and weights of integrals over u from ``low`` to ``high`` (R,), shape (R, q)."""
+    # Down to 0, u = high v^2 crowds the nodes where the integrand bends.
+    v, dv = gauss_legendre(0.0, 1.0)
+    down = high[:, None] * v**2, 2 * high[:, None] * v * dv
     v, dv = gauss_legendre(low.log(), high.log())
-    return v.exp(), v.exp() * dv
+    ends = (low == 0)[:, None]
+    return torch.where(ends, down[0], v.exp()), torch.where(ends, down[1], v.exp() * dv)
 
 
 @register("solver", "auto")
@@ -75,34 +77,36 @@ class Auto(Multistep):
         steps = len(times) - 1
         order = max(1, min(4, (steps + 1) // 2))
 
-        def plain(value: Tensor) -> Any:
-            return value if known else float(value)
+        def rule(rows: Tensor, at: Tensor) -> Tensor:
+            """Of the rests at nodes ``at`` (R, m) in the steps from times[rows], (R, m[, D])."""
+            u, du = _quadrature(level[rows], level[rows + 1])
+            low, u_ = level[rows + 1, None, None], u[:, None]
+            shares = variance[:, None]
+            kernel = (shares + low**2).sqrt() * u_ / (shares + u_**2) ** 1.5 * du[:, None]
+            basis = lagrange(place[at], torch.asinh(u / knee))
+            weights = alpha[rows + 1, None, None] * torch.einsum("rdq,rmq->rmd", kernel, basis)
+            return weights if known else weights[..., 0]
 
-        def weights(i: int, nodes: list[int]) -> list[Any]:
-            """Of the rests at ``nodes`` in the step from times[i]."""
-            u, du = _quadrature(level[i], level[i + 1])
-            total = variance[:, None] + u**2
-            kernel = (variance[:, None] + level[i + 1] ** 2).sqrt() * u / total**1.5 * du
-            basis = lagrange(place[nodes], torch.asinh(u / knee))
-            return [plain(alpha[i + 1] * (kernel * row).sum(1)) for row in basis]
-
+        # The step into the data extrapolates far: two rests do.
+        depths = [2 if float(t) == 0 else order for t in times[1:]]
+        ahead = alike([newest(i, depth) for i, depth in enumerate(depths)], rule)
+        made_again = [[i + 1, *newest(i, order - 1)] for i in range(steps - 1)]
+        again = alike([*made_again, []], rule)
         spread = (alpha[:, None] ** 2 * variance + sigma[:, None] ** 2).sqrt()
-        rows: list[Combination] = []
-        for i in range(steps):
-            scale = spread[i] ** 2 / sigma[i] ** 2
-            # The step into the data extrapolates far: two rests do.
-            depth = 2 if times[i + 1] == 0 else order
-            again = None
-            if i:
-                nodes = [i, *newest(i - 1, order - 1)]
-                again = plain(spread[i] / spread[i - 1]), weights(i - 1, nodes)
-            rows.append(
-                Combination(
-                    seen=(plain(-alpha[i] * variance / sigma[i] ** 2), plain(scale)),
-                    keep=plain(spread[i + 1] / spread[i]),
-                    weights=weights(i, newest(i, depth)),
-                    again=again,
-                    frame=Frame(data, float(alpha[i]), float(alpha[i + 1])),
-                )
+        # Numbers of an axis each, or of all of them at once.
+        plain: Any = (lambda rows: list(rows)) if known else (lambda rows: rows[:, 0].tolist())
+        keep = plain(spread[1:] / spread[:-1])
+        noise = sigma[:-1, None] ** 2
+        pulled = plain(-alpha[:-1, None] * variance / noise)
+        scaled = plain(spread[:-1] ** 2 / noise)
+        alphas: list[float] = alpha.tolist()
+        return [
+            Combination(
+                seen=(pulled[i], scaled[i]),
+                keep=keep[i],
+                weights=ahead[i],
+                again=(keep[i - 1], again[i - 1]) if i else None,
+                frame=Frame(data, alphas[i], alphas[i + 1]),
             )
-        return rows
+            for i in range(steps)
+        ]

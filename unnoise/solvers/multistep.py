@@ -1,7 +1,7 @@
 """Solvers that remember: what was predicted at earlier levels is combined with what is now."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -113,33 +113,40 @@ class Multistep(Solver, ABC):
 
 
 def combine(keep: Any, w: Tensor, weights: Sequence[Any], predictions: list[Tensor]) -> Tensor:
-    """keep w + sum_j weights[j] predictions[j]."""
-    total = _times(keep, w)
+    """keep w + sum_j weights[j] predictions[j]; what is given is left as it was."""
+    fresh = isinstance(keep, Tensor) or keep != 1
+    total = w * (keep.to(w) if isinstance(keep, Tensor) else keep) if fresh else w
     for weight, prediction in zip(weights, predictions, strict=False):
         if isinstance(weight, Tensor):
-            total = torch.addcmul(total, weight.to(prediction), prediction)
+            weight = weight.to(prediction)
+            add = total.addcmul_ if fresh else total.addcmul
+            total = add(weight, prediction)
         elif weight:
-            total = torch.add(total, prediction, alpha=weight)
+            add = total.add_ if fresh else total.add
+            total = add(prediction, alpha=weight)
+        else:
+            continue
+        fresh = True
     return total
 
 
-def _times(number: Any, x: Tensor) -> Tensor:
-    if isinstance(number, Tensor):
-        return x * number.to(x)
-    return x if number == 1 else x * number
-
-
 def lagrange(nodes: Tensor, at: Tensor) -> Tensor:
-    """Lagrange's polynomials of ``nodes`` (m,), at the places ``at`` (q,), shape (m, q)."""
+    """Lagrange's polynomials of ``nodes`` (..., m) at places ``at`` (..., q): (..., m, q)."""
+    count = nodes.shape[-1]
     rows: list[Tensor] = []
-    for i, node in enumerate(nodes):
-        others = torch.cat([nodes[:i], nodes[i + 1 :]])
-        rows.append(((at[None] - others[:, None]) / (node - others[:, None])).prod(0))
-    return torch.stack(rows)
+    for i in range(count):
+        row = torch.ones_like(at)
+        for j in range(count):
+            if j != i:
+                node, other = nodes[..., i, None], nodes[..., j, None]
+                row = row * ((at - other) / (node - other))
+        rows.append(row)
+    return torch.stack(rows, -2)
 
 
 def gauss_legendre(low: Tensor | float, high: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of an integral from ``low`` to ``high``, float64, 24 of them."""
+    """Nodes and weights of integrals from ``low`` to ``high`` (...), float64, shape (..., 24)."""
+    low, high = torch.as_tensor(low)[..., None], torch.as_tensor(high)[..., None]
     half = (high - low) / 2
     return low + half * (NODES + 1), half * WEIGHTS
 
@@ -147,3 +154,25 @@ def gauss_legendre(low: Tensor | float, high: Tensor | float) -> tuple[Tensor, T
 def newest(i: int, count: int) -> list[int]:
     """Numbers of the predictions that step i can look at, newest first, at most ``count``."""
     return list(range(i, max(i - count, -1), -1))
+
+
+def alike(
+    histories: Sequence[Sequence[int]], rule: Callable[[Tensor, Tensor], Tensor]
+) -> list[list[Any]]:
+    """Weights of every step at the nodes it looks at, all steps of one length of history at once.
+
+    Arguments:
+        histories: the nodes of each step; a step without any has no weights.
+        rule: from steps (R,) and their nodes (R, m) to weights, shape (R, m) or (R, m, D).
+
+    Returns:
+        For each step as many weights as it has nodes: floats, or tensors (D,).
+    """
+    found: list[list[Any]] = [[] for _ in histories]
+    for length in {len(nodes) for nodes in histories} - {0}:
+        steps = [i for i, nodes in enumerate(histories) if len(nodes) == length]
+        weights = rule(torch.tensor(steps), torch.tensor([histories[i] for i in steps]))
+        rows = weights.tolist() if weights.ndim == 2 else [list(row) for row in weights]
+        for i, row in zip(steps, rows, strict=True):
+            found[i] = row
+    return found

@@ -10,6 +10,7 @@ from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import register
 from unnoise.processes import SDE
+from unnoise.processes.base import Local
 from unnoise.solvers.base import Leg, Moved, Solver
 
 
@@ -30,8 +31,10 @@ class EulerMaruyama(Solver):
     order = 1
     divides_by_alpha = True
 
-    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> list[float]:
-        return (times[:-1] - times[1:]).tolist()
+    def numbers(
+        self, process: Any, times: Tensor, data: Moments | None
+    ) -> list[tuple[float, Local]]:
+        return list(zip((-times.diff()).tolist(), process.local(times[:-1]), strict=True))
 
     def step(
         self,
@@ -43,9 +46,6 @@ class EulerMaruyama(Solver):
         noise: Noise,
         memory: Any = None,
     ) -> Moved:
-        process: SDE = denoiser.process
-        drift = process.reverse_drift(x, leg.t, denoiser.score(x, leg.t, cond))
-        mean = x - leg.numbers * drift
-        if leg.s == 0:
-            return Moved(mean, None)
-        return Moved(mean + leg.numbers**0.5 * process.diffuse(x, leg.t, noise.normal(x)), None)
+        size, here = leg.numbers
+        z = noise.normal(x) if leg.s > 0 else None
+        return Moved(here.back(x, denoiser.score(x, leg.t, cond), size, z), None)

@@ -13,6 +13,7 @@ from unnoise.core.noise import Noise
 from unnoise.core.registry import build, names
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess, Process
+from unnoise.processes.base import Bridge
 from unnoise.solvers import Solver, grid, integrate, trajectory
 from unnoise.testing.compare import draw, refusal
 from unnoise.testing.gaussian import Counted, GaussianBelief, affine_walk
@@ -32,6 +33,9 @@ class OnlyAProcess(Process):
     def bridge(
         self, belief: object, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
     ) -> Distribution:
+        raise NotImplementedError
+
+    def bridges(self, times: Tensor) -> list[Bridge]:
         raise NotImplementedError
 
 
