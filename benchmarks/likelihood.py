@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
+import pictures
 import torch
 from solver_error import digits
 from torch import Tensor
@@ -136,7 +137,7 @@ def main() -> None:
     result |= {"error": found, "forwards": spent}
     machine.finish(result)
     machine.write(given.out, result)
-    print(f"wrote {given.out}")
+    print(f"wrote {given.out} and {pictures.draw(given.out)}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 
 import machine
 import numpy as np
+import pictures
 import torch
 from solver_error_peers import all_peers, grids
 from torch import Tensor
@@ -190,7 +191,7 @@ def main() -> None:
     result["ratio"], result["few"] = main_ratio, few
     machine.finish(result)
     machine.write(given.out, result)
-    print(f"wrote {given.out}")
+    print(f"wrote {given.out} and {pictures.draw(given.out)}")
 
 
 def measure_of(

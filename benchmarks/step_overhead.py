@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import machine
+import pictures
 import torch
 from solver_error_peers import azula, diffusers, k_diffusion
 from torch import Tensor
@@ -112,7 +113,7 @@ def main() -> None:
         result[f"batch {batch}"] = cost
     machine.finish(result)
     machine.write(given.out, result)
-    print(f"wrote {given.out}")
+    print(f"wrote {given.out} and {pictures.draw(given.out)}")
 
 
 if __name__ == "__main__":

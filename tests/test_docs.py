@@ -15,7 +15,7 @@ def code(document: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (ROOT / document).read_text("utf-8"), re.DOTALL)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 3])
 def test_readme_code_runs(number, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     text = code("README.md")[number].replace("steps=600, batch=128", "steps=2, batch=8")
@@ -24,10 +24,39 @@ def test_readme_code_runs(number, tmp_path, monkeypatch, capsys):
     assert torch.isfinite(names["x"]).all()
 
 
+def test_readme_goes_there_and_back(capsys):
+    from tests.small import diffusion
+    from unnoise.data import digits
+
+    test = digits("test")[:4]
+    names: dict = {"model": diffusion(digits()), "test": test}
+    exec(code("README.md")[2].replace("8)", "3)"), names)
+    assert float(capsys.readouterr().out.removeprefix("tensor(").rstrip(")\n")) < 1e-2
+    assert names["path"].shape == (3, 2, 1, 8, 8) and names["found"].log_prob.shape == (4,)
+
+
+@pytest.mark.parametrize("document", ["README.md", "README.ko.md"])
+def test_readme_names_every_kind(document):
+    """The table of kinds is the registry's."""
+    from tests.kinds import FAMILIES
+    from unnoise import recipes  # noqa: F401  registers the views
+    from unnoise.core.registry import names
+
+    rows = re.findall(r"^\| (.*?) \| (`.*`) \|$", (ROOT / document).read_text("utf-8"), re.M)
+    told = {}
+    for family, kinds in rows:
+        inside = re.search(r"\((.*)\)", family)
+        told[inside[1] if inside else family] = re.findall("`(.*?)`", kinds)
+    told["dataset"] = told.pop("data")
+    assert set(told) <= {*FAMILIES, "view"} and len(told) > 6
+    for family, kinds in told.items():
+        assert sorted(kinds) == sorted(names(family)), family
+
+
 def test_likelihood_in_the_readme_is_exact():
     """The last block claims that the ODE's log-density equals the mixture's own."""
     names: dict = {}
-    exec(code("README.md")[2], names)
+    exec(code("README.md")[3], names)
     x, denoiser = names["x"][:5], names["denoiser"]
     got = names["log_prob"](denoiser, x, divergence="exact").log_prob
     assert float((got - denoiser.log_prob(x)).abs().max()) < 0.02
@@ -59,14 +88,3 @@ def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert (ROOT / document).parent.joinpath(target).exists(), target
-
-
-def test_every_kind_in_the_readme_exists():
-    import unnoise.recipes  # noqa: F401  registers everything
-    from unnoise.core.registry import names
-
-    rows = re.findall(r"^\| (\w+) \| (`.*`) \|$", (ROOT / "README.md").read_text("utf-8"), re.M)
-    assert len(rows) == 6
-    for family, kinds in rows:
-        known = names("dataset" if family == "data" else family)
-        assert set(re.findall(r"`([\w-]+)`", kinds)) <= set(known), family

@@ -103,14 +103,19 @@ def relative(got: Tensor, wanted: list[Any]) -> float:
 
 @pytest.mark.parametrize("name", sorted(CLOSED))
 def test_fifty_digits(name: str):
+    """D6: alpha, sigma, g^2, log SNR at 10,000 times to 1e-12; cast to float32 to 2.4e-7."""
     process: GaussianProcess = make("process", name)
-    low = torch.logspace(-8, 0, 300, dtype=torch.float64).clamp(max=1)
-    t = torch.cat([low, torch.linspace(0.002, 1, 300, dtype=torch.float64)])
+    low = torch.logspace(-8, 0, 5000, dtype=torch.float64).clamp(max=1)
+    t = torch.cat([low, torch.linspace(0.0002, 1, 5000, dtype=torch.float64)])
     with mpmath.workdps(50):
         closed_alpha, closed_sigma, closed_squared = CLOSED[name]
         alpha, sigma = ([f(mpf(v)) for v in t.tolist()] for f in (closed_alpha, closed_sigma))
         assert relative(process.scales(t)[0], alpha) <= 1e-12
         assert relative(process.scales(t)[1], sigma) <= 1e-12
+        cast = process.scales(t, torch.empty(len(t), 1))
+        assert cast[0].dtype == torch.float32
+        for got, wanted in zip(cast, (alpha, sigma), strict=True):
+            assert relative(got[:, 0], wanted) <= 2.4e-7
         inner = t[t < process.t_max]
         squared = [closed_squared(mpf(v)) for v in inner.tolist()]
         assert relative(process.diffusion(inner) ** 2, squared) <= 1e-12

@@ -28,7 +28,10 @@ SolverOption = Annotated[
 ]
 StepsOption = Annotated[int | None, typer.Option(help="Solver steps. [the model's own]")]
 GridOption = Annotated[
-    str | None, typer.Option(help="Times: karras, logsnr, angle, uniform. [the model's own]")
+    str | None,
+    typer.Option(
+        help="Times: auto, karras, edm, logsnr, angle, uniform, native. [the model's own]"
+    ),
 ]
 
 
