@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         ScoreFunction,
     )
     from unnoise.likelihood import bits_per_dim, elbo, log_prob
-    from unnoise.models import Diffusion, Sampling, load
+    from unnoise.models import Diffusion, Sampling, ScoreDiffusion, load
     from unnoise.networks import MLP, UNet
     from unnoise.objectives import (
         Elbo,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ImplicitScoreMatching,
         LikelihoodImportance,
         LogNormal,
+        PathScoreMatching,
         Regression,
         SlicedScoreMatching,
         Uniform,
@@ -128,7 +129,9 @@ _HOMES = {
     "ReverseDiffusion": "solvers",
     "SDE": "processes",
     "SMLDChain": "processes",
+    "PathScoreMatching": "objectives",
     "Sampling": "models",
+    "ScoreDiffusion": "models",
     "ScoreFunction": "denoisers",
     "SlicedScoreMatching": "objectives",
     "SubVP": "processes",
@@ -197,6 +200,7 @@ __all__ = [
     "NetworkDenoiser",
     "Noise",
     "Normal",
+    "PathScoreMatching",
     "RK4",
     "Rectified",
     "Regression",
@@ -204,6 +208,7 @@ __all__ = [
     "SDE",
     "SMLDChain",
     "Sampling",
+    "ScoreDiffusion",
     "ScoreFunction",
     "SlicedScoreMatching",
     "SubVP",

@@ -5,7 +5,7 @@ from unnoise.denoisers.exact import Empirical, Mixture
 from unnoise.denoisers.guided import ClassifierFree, Guided
 from unnoise.denoisers.heads import Flow, Head
 from unnoise.denoisers.network import NetworkDenoiser
-from unnoise.denoisers.scores import ScoreFunction
+from unnoise.denoisers.scores import NetworkScore, ScoreFunction
 from unnoise.denoisers.variance import FixedLarge, LearnedRange, Point, Variance
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "LearnedRange",
     "Mixture",
     "NetworkDenoiser",
+    "NetworkScore",
     "Point",
     "SDEScore",
     "ScoreFunction",

@@ -12,6 +12,7 @@ from unnoise.objectives.matching import (
     reduced_sliced_score_matching,
     sliced_score_matching,
 )
+from unnoise.objectives.paths import PathScoreMatching
 from unnoise.objectives.regression import Regression
 from unnoise.objectives.times import LikelihoodImportance, LogNormal, Times, Uniform
 from unnoise.objectives.weights import Weight
@@ -25,6 +26,7 @@ __all__ = [
     "LogNormal",
     "Loss",
     "Objective",
+    "PathScoreMatching",
     "ReducedSlicedScoreMatching",
     "Regression",
     "SlicedScoreMatching",
