@@ -42,17 +42,18 @@ def step_overhead(result: dict[str, Any]) -> list[Curves]:
     return [Curves(lines, "beside the network: microseconds a call", "batch", "", True, True)]
 
 
+# By what only such a result holds.
 KINDS: dict[str, Callable[[dict[str, Any]], list[Curves]]] = {
-    "solver-error": solver_error,
-    "likelihood": likelihood,
-    "step-overhead": step_overhead,
+    "known": solver_error,
+    "forwards": likelihood,
+    "batch 64": step_overhead,
 }
 
 
 def draw(path: Path) -> Path:
     """Write the picture of a results file beside it; its path."""
-    kind = next(kind for kind in KINDS if path.name.startswith(kind))
-    row = KINDS[kind](json.loads(path.read_text("utf-8")))
+    result = json.loads(path.read_text("utf-8"))
+    row = next(make(result) for key, make in KINDS.items() if key in result)
     picture = path.with_suffix(".png")
     panels([row], picture, side=380)
     return picture

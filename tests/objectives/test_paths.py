@@ -86,7 +86,7 @@ def test_a_network_learns_it():
     x = torch.linspace(0.5, 2.0, 16)[:, None]
     gap = (model.score_model.score(x, t) - known(x, t)).detach().norm() / known(x, t).norm()
     blank = ScoreDiffusion(MLP((1,), width=64, depth=2), geometric())
-    assert float(gap) < 0.35 and float(blank.score_model.score(x, t).abs().max()) == 0
+    assert float(gap) < 0.35 and not bool(blank.score_model.score(x, t).any())
     found = model.likelihood(x[:3], t=0.2, steps=8, divergence="exact")
     assert found.log_prob.shape == (3,) and bool(found.log_prob.isfinite().all())
     drawn = model.sample(4, steps=5)
