@@ -135,9 +135,13 @@ LIMIT = ALPHA / (TESTS * len(CASES))
 
 # So many steps that the discretisation hides behind the statistics.
 STEPS = {
-    "predictor-corrector": 300,
+    "predictor-corrector": 200,
     "ancestral": 150,
-    "annealed-langevin": 200,
+    "annealed-langevin": 160,
+    "ddim": 300,
+    "euler": 200,
+    "euler-maruyama": 250,
+    "reverse-diffusion": 250,
     "churned": 60,
     "dopri5": 2,
     "dpmpp-2m-sde": 100,
