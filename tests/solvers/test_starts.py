@@ -5,9 +5,11 @@ import torch
 
 from tests.small import diffusion, points
 from unnoise.core.errors import InputError, NumbersError
-from unnoise.denoisers import Guided, Mixture
-from unnoise.processes import Cosine, Rectified
-from unnoise.solvers import EulerMaruyama, grid, integrate
+from unnoise.denoisers import Empirical, Guided, Mixture
+from unnoise.likelihood import log_prob
+from unnoise.processes import VP, Cosine, Rectified
+from unnoise.recipes.views import Unconditional
+from unnoise.solvers import EulerMaruyama, Heun, grid, integrate
 
 
 @pytest.mark.parametrize("process", [Rectified(), Cosine()])
@@ -45,3 +47,18 @@ def test_broken_weights_give_no_samples():
 def test_eta_outside_the_bridge_is_refused():
     with pytest.raises(InputError, match="eta = 2"):
         Rectified().bridge_scales(0.5, 0.2, 2.0)
+
+
+def test_shapes_and_types_that_do_not_fit():
+    """Said in a sentence, whoever notices it first."""
+    truth, model = Mixture(VP(), torch.zeros(1, 2), 0.1), diffusion(points())
+    known = Empirical(VP(), torch.zeros(5, 2))
+    times = grid(VP(), 3)
+    for belief in (truth, known, model.denoiser):
+        with pytest.raises(InputError, match=r"\(2,\)|\(B, 2\)"):
+            integrate(Heun(), belief, torch.zeros(3, 5), times)
+    with pytest.raises(InputError, match=r"computes in float32; given float64\. Say x\.float\(\)"):
+        integrate(Heun(), Unconditional(model), torch.zeros(3, 2).double(), times)
+    for bad, said in ((torch.zeros(3, 2).long(), "int64"), (torch.zeros(3), r"\(B, 1\)")):
+        with pytest.raises(InputError, match=said):
+            log_prob(truth, bad)

@@ -1,4 +1,4 @@
-"""The one helper that lines a time (or any per-sample number) up with a batch of data."""
+"""Batches of data, and the one helper that lines a time (or any number a sample) up with them."""
 
 import torch
 from torch import Tensor
@@ -35,3 +35,27 @@ def double(t: Tensor | float) -> Tensor:
         # MPS has no float64; its times are scalars or one per sample, so they may go home.
         return t.cpu().double() if t.device.type == "mps" else t.double()
     return torch.tensor(t, dtype=torch.float64, device="cpu")
+
+
+def check_batch(x: Tensor, what: str) -> None:
+    """Refuse what is no batch of numbers.
+
+    Arguments:
+        x: to be of shape (B, *event), floating and finite.
+        what: how a refusal calls it, such as "the starting state".
+
+    Raises:
+        InputError: it is not.
+    """
+    if not x.is_floating_point():
+        raise InputError(
+            f"{what} is of type {str(x.dtype).removeprefix('torch.')}; accepted are floating "
+            "numbers: give x.float() or x.double()."
+        )
+    if x.ndim < 2:
+        raise InputError(
+            f"{what} has shape {tuple(x.shape)}; accepted is (B, *event): a batch of one number "
+            "each has shape (B, 1)."
+        )
+    if not bool(torch.isfinite(x).all()):
+        raise InputError(f"{what} holds NaN or infinite numbers.")

@@ -22,6 +22,15 @@ def _hidden(labels: Tensor | None, cond: Condition | None, batch: int) -> Tensor
     return (cond.label[:, None] != labels.to(cond.label.device)) & cond.kept()[:, None]
 
 
+def _fits(x: Tensor, event: tuple[int, ...]) -> None:
+    """Refuse states of another shape than the data's."""
+    if x.shape[1:] != event:
+        raise InputError(
+            f"states have shape {tuple(x.shape)}; this belief is about events of shape "
+            f"{tuple(event)}: accepted is (B, {', '.join(map(str, event))})."
+        )
+
+
 @final
 class Mixture(GaussianDenoiser):
     """The exact belief when the data is a mixture of Gaussians, under any Gaussian process.
@@ -80,6 +89,7 @@ class Mixture(GaussianDenoiser):
         self, x: Tensor, t: Tensor | float, cond: Condition | None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Per component: log joint (B, K), x in its axes, and the scales it is seen under."""
+        _fits(x, self.event)
         alpha, sigma = (c.reshape(-1, 1, 1).to(x.device) for c in self.process.scales(t))
         away = x.double().flatten(1)[:, None] - alpha * self.means
         turned = torch.einsum("bkd,kde->bke", away, self.axes)
@@ -152,6 +162,7 @@ class Empirical(GaussianDenoiser):
         self.data: Tensor
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+        _fits(x, self.data.shape[1:])
         alpha, sigma = (match(c, x).to(x.device).reshape(-1, 1) for c in self.process.scales(t))
         known = self.data.double().flatten(1)
         seen = x.double().flatten(1)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.core.broadcast import check_batch
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
@@ -85,8 +86,7 @@ def log_prob(
     Raises:
         InputError: x holds NaN, steps < 1, or times that do not rise.
     """
-    if not bool(torch.isfinite(x).all()):
-        raise InputError("the data holds NaN or infinite numbers; its likelihood is not defined.")
+    check_batch(x, "the data")
     if steps < 1:
         raise InputError(f"steps = {steps}: give a whole number of at least 1.")
     process = denoiser.process

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from typing import ClassVar, final
 
+import torch
 from torch import Tensor, nn
 
 from unnoise.core.condition import Condition
@@ -41,6 +42,12 @@ class Network(nn.Module, ABC):
             raise InputError(
                 f"{type(self).__name__} was made for events of shape {self.shape}; "
                 f"given {tuple(x.shape[1:])}."
+            )
+        weight = next(self.parameters(), None)
+        if weight is not None and x.dtype == torch.float64 != weight.dtype:
+            raise InputError(
+                f"{type(self).__name__} computes in {str(weight.dtype)[6:]}; given "
+                "float64. Say x.float(), or make the network .double()."
             )
         missing = self.reads - (frozenset[str]() if cond is None else cond.slots)
         if missing:

@@ -30,6 +30,12 @@ def _slope(function: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
         return torch.autograd.grad(value.sum(), at)[0]
 
 
+def _added(alpha_s: Tensor, sigma_s: Tensor, alpha_t: Tensor, sigma_t: Tensor) -> Tensor:
+    """Noise added from s to t: sigma_t^2 (1 - SNR_t / SNR_s), without a difference of squares."""
+    fall = 2 * ((alpha_t.log() - sigma_t.log()) - (alpha_s.log() - sigma_s.log()))
+    return -torch.expm1(fall) * sigma_t**2
+
+
 @final
 @dataclass(frozen=True)
 class LinearLocal(Local):
@@ -212,10 +218,9 @@ class GaussianProcess(Process, SDE):
         Returns:
             (a, v) with a = alpha_t / alpha_s and v = sigma_t^2 - a^2 sigma_s^2, float64.
         """
-        alpha_s, _ = self.scales(s)
+        alpha_s, sigma_s = self.scales(s)
         alpha_t, sigma_t = self.scales(t)
-        # v = sigma_t^2 (1 - SNR_t / SNR_s): no difference of squares.
-        return alpha_t / alpha_s, -torch.expm1(self.log_snr(t) - self.log_snr(s)) * sigma_t**2
+        return alpha_t / alpha_s, _added(alpha_s, sigma_s, alpha_t, sigma_t)
 
     @final
     def bridge_scales(
@@ -237,7 +242,7 @@ class GaussianProcess(Process, SDE):
             raise InputError(f"eta = {float(eta):g}: accepted are 0 (DDIM) to 1 (ancestral).")
         alpha_s, sigma_s = self.scales(s)
         alpha_t, sigma_t = self.scales(t)
-        _, v = self.transition(s, t)
+        v = _added(alpha_s, sigma_s, alpha_t, sigma_t)
         lower = eta**2 * sigma_s**2 * v / sigma_t**2
         keep = (sigma_s**2 - lower).clamp(min=0).sqrt() / sigma_t
         return keep, alpha_s - keep * alpha_t, lower

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, NamedTuple, cast, final
 import torch
 from torch import Tensor
 
+from unnoise.core.broadcast import check_batch
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Distribution, Normal
 from unnoise.core.errors import InputError
@@ -240,8 +241,7 @@ def trajectory(
     Raises:
         InputError: before the first network call, when solver, process, times and x do not fit.
     """
-    if not bool(torch.isfinite(x).all()):
-        raise InputError("the starting state holds NaN or infinite numbers.")
+    check_batch(x, "the starting state")
     if cond is not None and cond.slots and len(cond) != len(x):
         raise InputError(f"{len(x)} samples but {len(cond)} conditions; give one for each.")
     noise = Noise(0, range(len(x))) if noise is None else noise

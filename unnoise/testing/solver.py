@@ -207,6 +207,9 @@ class SolverContract(ABC):
         self.refused(process, x, torch.tensor([0.5]))
         self.refused(process, x, times[None])
         self.refused(process, x * math.nan, times)
+        self.refused(process, x.long(), times)
+        self.refused(process, x.bool(), times)
+        self.refused(process, x[:, 0], times)
         self.refused(process, x, times, cond=label)
         self.refused(process, x, times, noise=Noise(0, range(3)))
         if not issubclass(OnlyAProcess, self.make().needs):
