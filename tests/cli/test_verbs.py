@@ -216,7 +216,11 @@ def test_likelihood_with_its_bound(digits: Path, tmp_path: Path):
     words = ("likelihood", digits, "-n", 4, "--steps", 2, "-o", tmp_path)
     ended = good(*words, "--draws", 2, "--probes", 3, "--gaussian", "--bound", 5)
     found = json.loads((tmp_path / "likelihood.json").read_text())
-    assert f"{found['elbo_bits_per_dim']:.3f} ± " in ended.out and "bound of 5 steps" in ended.out
+    assert (
+        f"{found['elbo_bits_per_dim']:.3f} ± " in ended.out
+        and "5 steps, of the levels" in ended.out
+    )
+    assert found["sensitivity_count"] == found["likelihood_count"] == 4
     assert found["likelihood_draws"] == 2 and found["bits_per_dim_from_probes"] > 0
     good(*words, "--draws", 2, "--probes", 3)
     signs = json.loads((tmp_path / "likelihood.json").read_text())
@@ -330,6 +334,7 @@ def test_views_of_a_run(points: Path, digits: Path, tmp_path: Path):
     )
     assert "draws points in the plane" in refused("show", digits, "score", "-o", tmp_path / "x.png")
     assert "folder" in refused("show", points, "paths", "-o", tmp_path / "no" / "x.png")
+    assert "counts" in refused("show", digits, '{kind = "ddim", counts = []}')
     assert "--out is for views" in refused("show", "process", "vp", "-o", tmp_path / "x.png")
     assert "Write a name, or a table" in refused("show", points, "{kind = paths")
     assert files(tmp_path) == before

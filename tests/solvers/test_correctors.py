@@ -170,7 +170,7 @@ def test_probability_flow_of_ve_is_edms():
 def test_strong_order_of_euler_maruyama():
     """With the same Brownian path and additive noise the path's error is of order one (D5)."""
     process = VP()
-    belief, fine, rows = GaussianBelief(process, sure=True), 2048, 400
+    belief, fine, rows = GaussianBelief(process, sure=True), 8192, 200
     z = Noise(3, range(rows)).normal(torch.empty(rows, fine).double())
 
     class Path:
@@ -196,9 +196,9 @@ def test_strong_order_of_euler_maruyama():
         return integrate(EulerMaruyama(), belief, draw(rows, 1), times, noise=Path(steps))
 
     exact = walked(fine)
-    errors = [float((walked(n) - exact).square().mean().sqrt()) for n in (64, 128)]
-    # The reference has an error of its own, a sixteenth of the finer one.
-    assert abs(math.log2(errors[0] / errors[1]) - 1) < 0.15
+    errors = [float((walked(n) - exact).square().mean().sqrt()) for n in (128, 256)]
+    # The reference has an error of its own, a thirty-second of the finer one.
+    assert abs(math.log2(errors[0] / errors[1]) - 1) < 0.1
 
 
 def test_solvers_that_need_more_than_a_process_has():

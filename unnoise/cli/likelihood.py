@@ -115,8 +115,8 @@ def likelihood(
             f"{figures['sensitivity_begin']:+.2g}"
         )
         if bound is not None:
-            typer.echo(
-                f"{with_error(figures, f'elbo_{name}')} {unit} by the bound of {bound} steps"
-            )
+            of = ", of the levels themselves" if name == "bits_per_dim" else ""
+            told = with_error(figures, f"elbo_{name}")
+            typer.echo(f"{told} {unit} by the bound of {bound} steps{of}")
     path = folder / "likelihood.json"
     finish(f"wrote {path} and {folder / 'likelihood.npz'}", {"wrote": str(path), **figures}, json)

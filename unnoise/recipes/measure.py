@@ -162,7 +162,7 @@ def likelihood_sensitivity(
     model: Diffusion, data: Dataset, settings: Evaluation, count: int = 16
 ) -> dict[str, Any]:
     """How much the likelihood of the first examples hangs on steps and ends, as figures."""
-    count = min(count, len(data))
+    count = min(count, len(data), settings.likelihood or len(data))
     x, cond = dequantised(model, data, settings, count, 0)
     found = model.sensitivity(x, cond, seed=settings.seed, **_how(model, settings))
     # Bits fall where nats rise.

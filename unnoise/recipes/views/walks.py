@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Annotated, final
 
 import torch
+from annotated_types import MinLen
 from torch import Tensor
 
 from unnoise.core.noise import Noise
@@ -177,7 +178,7 @@ class FewSteps(View):
         seed: of the noise.
     """
 
-    counts: tuple[Count, ...] = (3, 5, 10, 50)
+    counts: Annotated[tuple[Count, ...], MinLen(1)] = (3, 5, 10, 50)
     columns: Count = 6
     count: Count = 2
     seed: int = 0
