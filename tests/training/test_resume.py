@@ -241,7 +241,12 @@ def assert_refused(out: Path) -> None:
 
 def test_every_tensor_of_the_state_is_needed(tmp_path: Path, whole: Path):
     keys = sorted(state(whole, 20))
-    assert len(keys) > 40 and {k.split(".")[0] for k in keys} == {"weights", "average", "optimiser"}
+    assert len(keys) > 40 and {k.split(".")[0] for k in keys} == {
+        "weights",
+        "average",
+        "optimiser",
+        "guard",
+    }
     out = tmp_path / "run"
     for key in keys:
         shutil.rmtree(out, ignore_errors=True)

@@ -1,6 +1,7 @@
 """What the engine tells, and who listens. The library prints nothing."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +42,7 @@ class Stepped:
 
     Arguments:
         step: steps done so far.
-        loss: mean over the batch.
+        loss: mean over the batch; NaN of a step that was left out.
         lr: learning rate of this step.
         rate: examples a second, lately.
         left: seconds left at that rate.
@@ -121,11 +122,11 @@ class MetricsLog:
             line: dict[str, Any] = {
                 "event": "step",
                 "step": event.step,
-                "loss": event.loss,
+                "loss": event.loss if math.isfinite(event.loss) else None,
                 "lr": event.lr,
                 "images_per_second": round(event.rate, 1),
             }
-            if "log_snr" in event.logs:
+            if "log_snr" in event.logs and line["loss"] is not None:
                 line["by_level"] = by_level(event.logs["log_snr"], event.logs["loss"])
             self.write(line)
         elif isinstance(event, Saved):

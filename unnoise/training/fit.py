@@ -51,7 +51,8 @@ def fit(
 
     Raises:
         InputError: settings, data and model do not fit together, or ``out`` holds another run.
-        NumbersError: the loss became NaN.
+        NumbersError: the loss or the gradient became NaN five times in a row, or a weight did;
+            the model is then that of the last checkpoint.
         Interrupted: SIGINT or SIGTERM; a checkpoint of this very step was written before.
         StorageError: a checkpoint cannot be written.
     """
@@ -110,7 +111,9 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
     pace = _Pace(settings.batch)
     with stoppable() if run.out is not None else nullcontext(Stop()) as stop:
         while run.step < settings.steps:
-            loss, logs = run.advance()
+            loss, logs, warning = run.advance()
+            if warning is not None:
+                tell(Warned(warning))
             rate = pace.tick()
             left = (settings.steps - run.step) * settings.batch / rate
             lr = settings.rate(run.step - 1)

@@ -16,6 +16,7 @@ from unnoise.data import Batch, Dataset
 from unnoise.models.base import Model
 from unnoise.models.files import content
 from unnoise.training import checkpoints
+from unnoise.training.guard import MOST, Guard, bad_weight, culprit
 from unnoise.training.optim import AdamW, Average
 from unnoise.training.order import examples
 from unnoise.training.settings import Training
@@ -72,6 +73,7 @@ class Run:
         first = self.accelerator.process_index * share
         self.rows = slice(first, first + share)
         self.threads, self.why = 0, ""
+        self.guard = Guard()
 
     @contextmanager
     def averaged(self) -> Generator[Model]:
@@ -98,7 +100,9 @@ class Run:
             cond = cond.drop(u >= settings.label_dropout)
         return Batch(batch.x, cond), noise
 
-    def backward(self, step: int, phase: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def backward(
+        self, step: int, phase: int, gradients: bool = True
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradients of a phase's mean loss; returns the loss of each example and its logs."""
         device = self.accelerator.device
         batch, noise = self.batch(step)
@@ -112,7 +116,8 @@ class Run:
                 x, streams = batch.x[part].to(device), noise[part].child("objective")
                 with self._precision():
                     loss = self.prepared(x, cond, streams, phase)
-                self.accelerator.backward(loss.value.sum() / len(batch))
+                if gradients:
+                    self.accelerator.backward(loss.value.sum() / len(batch))
                 values.append(loss.value.detach())
                 logs.append(loss.logs)
         joined = {key: torch.cat([log[key] for log in logs]) for key in logs[0]}
@@ -124,30 +129,59 @@ class Run:
         kind = getattr(torch, self.settings.precision)
         return torch.autocast(self.accelerator.device.type, dtype=kind)
 
-    def advance(self) -> tuple[float, dict[str, Tensor]]:
-        """One step of every phase; returns the first phase's mean loss and logs."""
+    def advance(self) -> tuple[float, dict[str, Tensor], str | None]:
+        """One step of every phase; returns the first phase's mean loss and logs, and a warning.
+
+        A step whose loss or gradient is no number changes nothing but the count of such steps.
+        """
         results: list[tuple[float, dict[str, Tensor]]] = []
+        warning: str | None = None
         for phase, optimiser in enumerate(self.optimisers):
             optimiser.zero_grad()
             values, logs = self.backward(self.step, phase)
             norm = optimiser.clip(self.settings.clip)
             gathered: Any = self.accelerator.gather(values)
             loss = float(gathered.mean())
-            if not math.isfinite(loss) or not math.isfinite(norm):
-                self._give_up(loss)
-            optimiser.step(self.settings.rate(self.step))
             results.append((loss, logs))
-        self.average.update(self.step, self.settings.batch)
+            if math.isfinite(loss) and math.isfinite(norm):
+                optimiser.step(self.settings.rate(self.step))
+            else:
+                warning = self._left_out(phase, loss)
+        if warning is None:
+            self.guard.good()
+            self.average.update(self.step, self.settings.batch)
         self.step += 1
-        return results[0]
+        return *results[0], warning
 
-    def _give_up(self, loss: float) -> None:
+    def _left_out(self, phase: int, loss: float) -> str:
+        """What went wrong in this step, in words; the end of the training if it is too much."""
         what = "the gradient" if math.isfinite(loss) else "the loss"
-        saved = checkpoints.steps_of(self.out) if self.out else []
-        kept = f" The state of step {saved[0]} is saved." if saved else ""
+        broken = bad_weight(self.model)
+        if broken is not None:
+            self._give_up(f"{what} became NaN or infinite at step {self.step} (weight {broken})")
+        batch, _ = self.batch(self.step)
+        where = culprit(self.model, batch.x, lambda: self.backward(self.step, phase, False))
+        self.optimisers[phase].zero_grad()
+        if self.guard.bad():
+            self._give_up(
+                f"{what} became NaN or infinite at step {self.step}, the {MOST}th time in a row "
+                f"(first {where})"
+            )
+        return (
+            f"step {self.step} is left out: {what} became NaN or infinite (first {where}); "
+            f"{self.guard.skipped} so far."
+        )
+
+    def _give_up(self, why: str) -> None:
+        """End the training with the state of the last checkpoint, where there is one."""
+        kept = ""
+        found = checkpoints.read(self.out, lambda _: None) if self.out else None
+        if found is not None and self.out is not None:
+            self.load(found, self.out)
+            kept = f" The state of step {found.step} is saved."
         raise NumbersError(
-            f"Training stopped: {what} became NaN or infinite at step {self.step}.{kept} "
-            f"Try --set training.lr={self.settings.lr / 10:g}, or --set training.precision=float32."
+            f"Training stopped: {why}.{kept} Try --set training.lr={self.settings.lr / 10:g}, or "
+            "--set training.precision=float32."
         )
 
     # -- state ----------------------------------------------------------------------------------
@@ -171,6 +205,7 @@ class Run:
         """Every tensor that a resumed run needs."""
         found = {f"weights.{n}": v for n, v in self.model.state_dict().items()}
         found.update({f"average.0.{n}": v for n, v in self.average.state().items()})
+        found.update({f"guard.{n}": v for n, v in self.guard.state().items()})
         for i, optimiser in enumerate(self.optimisers):
             found.update({f"optimiser.{i}.{n}": v for n, v in optimiser.state().items()})
         return found
@@ -194,6 +229,7 @@ class Run:
         try:
             self.model.load_state_dict(_under("weights.", found.state))
             self.average.load(_under("average.0.", found.state))
+            self.guard.load(_under("guard.", found.state))
             for i, optimiser in enumerate(self.optimisers):
                 optimiser.load(_under(f"optimiser.{i}.", found.state))
             self.threads = int(then["threads"])  # other threads, other rounding

@@ -1,0 +1,88 @@
+"""Steps that went bad: left out, counted and named; five in a row end the training."""
+
+from collections.abc import Callable, Mapping
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+MOST = 5
+
+
+@final
+class Guard:
+    """Counts the steps whose loss or gradient was no number.
+
+    Attributes:
+        row: such steps up to now without a good one between.
+        skipped: such steps in all.
+    """
+
+    def __init__(self) -> None:
+        self.row, self.skipped = 0, 0
+
+    def good(self) -> None:
+        """A step went well."""
+        self.row = 0
+
+    def bad(self) -> bool:
+        """A step is left out; whether it is one too many."""
+        self.row += 1
+        self.skipped += 1
+        return self.row >= MOST
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs."""
+        return {"row": torch.tensor(self.row), "skipped": torch.tensor(self.skipped)}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take over a state; a missing entry is a KeyError."""
+        self.row, self.skipped = int(state["row"]), int(state["skipped"])
+
+
+def bad_weight(model: nn.Module) -> str | None:
+    """The first weight that holds NaN or infinity."""
+    for name, weight in model.named_parameters():
+        if not bool(torch.isfinite(weight).all()):
+            return name
+    return None
+
+
+def culprit(model: nn.Module, x: Tensor, again: Callable[[], object]) -> str:
+    """Where a bad step went wrong first, in words.
+
+    Arguments:
+        model: with the gradients of the step still in place.
+        x: the step's examples.
+        again: computes the step's loss once more.
+
+    Returns:
+        Such as "the layer network.blocks.2.out", for "the loss is no number: first ...".
+    """
+    if not bool(torch.isfinite(x).all()):
+        return "the examples themselves"
+    found: list[str] = []
+
+    def listen(name: str) -> Callable[..., None]:
+        def hear(module: nn.Module, given: object, answer: object) -> None:
+            if not found and isinstance(answer, Tensor) and not bool(answer.isfinite().all()):
+                found.append(name)
+
+        return hear
+
+    # Children answer before the modules that hold them, so the first one heard is the innermost.
+    hooks = [m.register_forward_hook(listen(name)) for name, m in model.named_modules() if name]
+    try:
+        with torch.no_grad():
+            again()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if found:
+        return f"the layer {found[0]}"
+    # Gradients go from the end to the beginning: the last layer is the first that was hit.
+    graded = [(n, p.grad) for n, p in model.named_parameters() if p.grad is not None]
+    for name, grad in reversed(graded):
+        if not bool(torch.isfinite(grad).all()):
+            return f"the gradient of {name}"
+    return "the loss"
