@@ -192,6 +192,13 @@ def test_other_schedules():
     assert Training(steps=3, warmup=10, lr=0.1).rate(2) == pytest.approx(0.03)
 
 
+def test_inverse_square_root():
+    """Half of the peak at four times where it was left."""
+    schedule = build("schedule", {"kind": "inverse-sqrt", "hold": 0.2})
+    assert [schedule(p) for p in (0.0, 0.1, 0.2)] == [1.0, 1.0, 1.0]
+    assert schedule(0.8) == pytest.approx(0.5) and schedule(1.0) == pytest.approx(5**-0.5)
+
+
 @pytest.mark.parametrize("name", names("schedule"))
 def test_every_schedule_starts_at_its_peak_and_stays_below(name: str):
     schedule = build("schedule", name)

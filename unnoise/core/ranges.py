@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt, Interval
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 Fraction = Annotated[float, Interval(ge=0, le=1)]
+Share = Annotated[float, Interval(gt=0, le=1)]
 # More of anything is a slip of the finger, which would else fill the memory for minutes first.
 MOST = 10_000_000
 Count = Annotated[int, Interval(ge=1, le=MOST)]

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from unnoise.core.ranges import Fraction
+from unnoise.core.ranges import Fraction, Share
 from unnoise.core.registry import register
 
 
@@ -33,6 +33,26 @@ class CosineSchedule(Schedule):
 
     def __call__(self, progress: float) -> float:
         return self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+@register("schedule", "inverse-sqrt")
+@final
+@dataclass(frozen=True)
+class InverseSqrtSchedule(Schedule):
+    """Holds its peak, then falls like ``1 / sqrt(max(progress / hold, 1))``.
+
+    Arguments:
+        hold: share of the training, after the warm-up, at the peak; above 0.
+
+    References:
+        Karras et al., Analyzing and improving the training dynamics of diffusion models, CVPR
+        2024 (hold is t_ref there, in units of the whole training).
+    """
+
+    hold: Share = 0.2
+
+    def __call__(self, progress: float) -> float:
+        return 1 / math.sqrt(max(progress / self.hold, 1.0))
 
 
 @register("schedule", "constant")
