@@ -11,7 +11,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Dataset, TensorDataset, moons
 from unnoise.models import Diffusion
 from unnoise.networks import MLP
-from unnoise.training import fit
+from unnoise.training import Event, Run, Stepped, Training, fit
 
 SETTINGS: dict[str, Any] = {
     "steps": 30,
@@ -76,3 +76,22 @@ def same(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> bool:
 def temporary(folder: Path) -> list[Path]:
     """Temporary files that something left behind."""
     return [path for path in folder.rglob("*") if ".tmp-" in path.name]
+
+
+class Heard:
+    """A listener that keeps everything."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def __call__(self, event: Event, run: Run) -> None:
+        self.events.append(event)
+
+    def losses(self) -> list[float]:
+        return [event.loss for event in self.events if isinstance(event, Stepped)]
+
+
+def run_of(settings: Training, **model: Any) -> Run:
+    run = Run(diffusion(pictures(), **model), pictures(), settings, None)
+    run.model.train()
+    return run

@@ -12,7 +12,8 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.core.registry import build, names
 from unnoise.training import Training, threads
-from unnoise.training.optim import AdamW, Average
+from unnoise.training.averages import Average, HalfLife
+from unnoise.training.optim import AdamW
 from unnoise.training.order import examples
 
 # -- AdamW ----------------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ def test_adamw_leaves_alone_what_has_no_gradient(kernel: bool, monkeypatch: pyte
 def distance_left(half_life: float, batch: int, first: int, steps: int) -> float:
     """How far the average still is from weights that jumped from 0 to 1 and stay there."""
     weight = nn.Parameter(torch.zeros(3, dtype=torch.float64))
-    average = Average({"w": weight}, half_life)
+    average = Average({"w": weight}, HalfLife(half_life))
     with torch.no_grad():
         weight.fill_(1.0)
     for step in range(first, first + steps):
@@ -139,7 +140,7 @@ def test_no_half_life_no_delay():
 
 def test_swapping_twice_is_nothing():
     weight = nn.Parameter(torch.ones(3))
-    average = Average({"w": weight}, 100.0)
+    average = Average({"w": weight}, HalfLife(100.0))
     kept = average.state()["w"].clone()
     with torch.no_grad():
         weight.copy_(torch.tensor([2.0, 3.0, 4.0]))

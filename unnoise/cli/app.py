@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import typer
 
+from unnoise.cli.average import average
 from unnoise.cli.demo import demo
 from unnoise.cli.evaluate import evaluate
 from unnoise.cli.likelihood import likelihood
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, sample, likelihood, evaluate, show, demo):
+for verb in (train, sample, likelihood, evaluate, average, show, demo):
     app.command(
         help=(verb.__doc__ or "").split("Example:")[0].strip(),
         epilog="Example: " + (verb.__doc__ or "").split("Example:")[-1].strip(),

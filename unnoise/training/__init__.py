@@ -13,6 +13,7 @@ from unnoise.training.events import (
 from unnoise.training.fit import fit
 from unnoise.training.run import Run
 from unnoise.training.settings import Training
+from unnoise.training.snapshots import read_average
 
 __all__ = [
     "Began",
@@ -26,4 +27,5 @@ __all__ = [
     "Training",
     "Warned",
     "fit",
+    "read_average",
 ]

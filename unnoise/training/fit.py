@@ -20,7 +20,7 @@ from unnoise.training.settings import Training
 from unnoise.training.signals import Stop, stoppable
 from unnoise.training.threads import choose
 
-_OURS = ("checkpoints", "model.safetensors")
+_OURS = ("checkpoints", "model.safetensors", "snapshots")
 
 
 def fit(
@@ -118,6 +118,8 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
             left = (settings.steps - run.step) * settings.batch / rate
             lr = settings.rate(run.step - 1)
             tell(Stepped(run.step, settings.steps, loss, lr, rate, left, logs))
+            if settings.snapshot_due(run.step) and run.accelerator.is_main_process:
+                run.snapshot()
             due = settings.save_every is not None and run.step % settings.save_every == 0
             last = run.step == settings.steps
             if run.out is not None and (due or last or stop.number is not None):

@@ -1,4 +1,4 @@
-"""AdamW over torch's fused kernel, and the average of the weights.
+"""AdamW over torch's fused kernel.
 
 ``torch.optim.AdamW(...)`` imports torch._dynamo, which costs a second; the kernel beneath it does
 not. Where a torch release lacks the kernel the same formula is computed step by step; a test holds
@@ -97,46 +97,5 @@ class AdamW:
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over a state; a missing entry is a KeyError."""
-        for name, value in self.state().items():
-            value.copy_(state[name])
-
-
-class Average:
-    """Exponential moving average of weights, with a ramp so that the first steps do not linger.
-
-    ``average <- average + (1 - decay) (weight - average)`` with
-    ``decay = min(2^(-batch / half_life), (1 + n) / (10 + n))`` at step n.
-
-    Arguments:
-        weights: what to average; the average starts at their present values.
-        half_life: in examples; 0 follows the weights without delay.
-    """
-
-    def __init__(self, weights: Mapping[str, Tensor], half_life: float) -> None:
-        self.names = list(weights)
-        self.weights = list(weights.values())
-        self.half_life = half_life
-        self.values = [w.detach().clone() for w in self.weights]
-
-    @torch.no_grad()
-    def update(self, step: int, batch: int) -> None:
-        """Take the weights of step ``step`` (from 0) in."""
-        decay = 0.5 ** (batch / self.half_life) if self.half_life else 0.0
-        decay = min(decay, (1 + step) / (10 + step)) if decay else 0.0
-        torch._foreach_lerp_(self.values, self.weights, 1 - decay)
-
-    @torch.no_grad()
-    def swap(self) -> None:
-        """Exchange weights and average; twice is nothing."""
-        for weight, value in zip(self.weights, self.values, strict=True):
-            kept = weight.clone()
-            weight.copy_(value)
-            value.copy_(kept)
-
-    def state(self) -> dict[str, Tensor]:
-        return dict(zip(self.names, self.values, strict=True))
-
-    @torch.no_grad()
-    def load(self, state: Mapping[str, Tensor]) -> None:
         for name, value in self.state().items():
             value.copy_(state[name])

@@ -16,15 +16,17 @@ from unnoise.data import Batch, Dataset
 from unnoise.models.base import Model
 from unnoise.models.files import content
 from unnoise.training import checkpoints
+from unnoise.training.averages import Average, HalfLife, Power
 from unnoise.training.guard import MOST, Guard, bad_weight, culprit
-from unnoise.training.optim import AdamW, Average
+from unnoise.training.optim import AdamW
 from unnoise.training.order import examples
 from unnoise.training.settings import Training
+from unnoise.training.snapshots import write_snapshot
 
 # What changes the last bits of a run, and no more.
 _ROUNDING = ("threads", "torch", "device", "cpu", "processes")
 # Settings that change what is written down, not what is learned.
-_HARMLESS = ("save_every", "sample_every", "eval_every", "micro_batch")
+_HARMLESS = ("snapshot_every", "save_every", "sample_every", "eval_every", "micro_batch")
 
 
 @final
@@ -62,7 +64,12 @@ class Run:
             )
             for phase in model.phases()
         ]
-        self.average = Average(dict(model.named_parameters()), settings.ema_half_life)
+        named = dict(model.named_parameters())
+        profiles = [HalfLife(h) for h in (settings.ema_half_life, *settings.half_lives)]
+        widths = [Power(width) for width in settings.power_averages]
+        # The first is the model's own; the others are kept beside it.
+        self.averages = [Average(named, profile) for profile in (*profiles, *widths)]
+        self.average = self.averages[0]
         self.noise = Noise(settings.seed, range(settings.batch)).child("training")
         share = settings.batch // self.accelerator.num_processes
         if share * self.accelerator.num_processes != settings.batch:
@@ -149,7 +156,8 @@ class Run:
                 warning = self._left_out(phase, loss)
         if warning is None:
             self.guard.good()
-            self.average.update(self.step, self.settings.batch)
+            for average in self.averages:
+                average.update(self.step, self.settings.batch)
         self.step += 1
         return *results[0], warning
 
@@ -204,7 +212,8 @@ class Run:
     def state(self) -> dict[str, Tensor]:
         """Every tensor that a resumed run needs."""
         found = {f"weights.{n}": v for n, v in self.model.state_dict().items()}
-        found.update({f"average.0.{n}": v for n, v in self.average.state().items()})
+        for i, average in enumerate(self.averages):
+            found.update({f"average.{i}.{n}": v for n, v in average.state().items()})
         found.update({f"guard.{n}": v for n, v in self.guard.state().items()})
         for i, optimiser in enumerate(self.optimisers):
             found.update({f"optimiser.{i}.{n}": v for n, v in optimiser.state().items()})
@@ -228,7 +237,8 @@ class Run:
             )
         try:
             self.model.load_state_dict(_under("weights.", found.state))
-            self.average.load(_under("average.0.", found.state))
+            for i, average in enumerate(self.averages):
+                average.load(_under(f"average.{i}.", found.state))
             self.guard.load(_under("guard.", found.state))
             for i, optimiser in enumerate(self.optimisers):
                 optimiser.load(_under(f"optimiser.{i}.", found.state))
@@ -247,6 +257,12 @@ class Run:
         with self.averaged() as model:
             weights = content(model)
         return checkpoints.write(self.out, self.step, weights, self.document(), self.state())
+
+    def snapshot(self) -> None:
+        """Write this step's power-function averages, for any width afterwards."""
+        if self.out is not None:
+            averages = self.averages[-len(self.settings.power_averages) :]
+            write_snapshot(self.out, self.step, self.settings.power_averages, averages)
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

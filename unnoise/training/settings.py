@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, final
 from unnoise.core.errors import InputError
 from unnoise.core.ranges import Count, Fraction, Index, NotNegative, Positive
 from unnoise.core.registry import register
+from unnoise.training.averages import exponent
 from unnoise.training.schedules import CosineSchedule, Schedule
 
 
@@ -25,6 +26,10 @@ class Training:
         betas: AdamW's averaging of the gradient and of its square.
         weight_decay: AdamW's.
         ema_half_life: of the averaged weights, in examples; 0 keeps no average.
+        half_lives: of further averages, kept in the checkpoint beside the model's own.
+        power_averages: widths of power-function averages, each in (0, 0.28], whose snapshots give
+            an average of any width afterwards (``unnoise average``); (0.05, 0.1) spans them well.
+        snapshot_every: steps between their snapshots; None makes sixteen.
         clip: largest norm of the gradient.
         precision: what the network computes in; weights and clock stay float32.
         label_dropout: share of the examples whose condition is hidden, for guidance.
@@ -45,6 +50,9 @@ class Training:
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     weight_decay: NotNegative = 0.01
     ema_half_life: NotNegative = 8000.0
+    half_lives: tuple[NotNegative, ...] = ()
+    power_averages: tuple[Positive, ...] = ()
+    snapshot_every: Count | None = None
     clip: Positive = 1.0
     precision: Literal["float32", "bfloat16"] = "float32"
     label_dropout: Fraction = 0.1
@@ -56,6 +64,13 @@ class Training:
     def __post_init__(self) -> None:
         if max(self.betas) >= 1:
             raise InputError(f"betas = {self.betas}: both must be below 1.")
+        for width in self.power_averages:
+            exponent(width)  # says what is wrong with it
+
+    def snapshot_due(self, step: int) -> bool:
+        """Whether power-function averages are written after so many steps."""
+        every = self.snapshot_every or max(1, self.steps // 16)
+        return bool(self.power_averages) and (step % every == 0 or step == self.steps)
 
     def rate(self, step: int) -> float:
         """Learning rate of step ``step`` (from 0)."""

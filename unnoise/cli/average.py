@@ -1,0 +1,45 @@
+"""unnoise average"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unnoise.cli.options import JsonOption, PluginOption, RunArgument, find_run, finish
+
+
+def average(
+    run: RunArgument,
+    width: Annotated[
+        float | None, typer.Option(help="Relative width of a power-function average, 0 to 0.28.")
+    ] = None,
+    half_life: Annotated[
+        float | None, typer.Option(help="One of the run's training.half_lives, in examples.")
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option(help="Step that the width is meant at. [the last snapshot]")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", help="Model file. [RUN/average-WIDTH.safetensors]")
+    ] = None,
+    plugin: PluginOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a model of another average of a run's weights, after the training.
+
+    Example: unnoise average runs/digits --width 0.07 -o wide.safetensors
+    """
+    from unnoise.core.errors import InputError
+    from unnoise.models import save
+    from unnoise.training import read_average
+
+    folder = find_run(run)
+    model = read_average(
+        folder, width=width, half_life=half_life, step=step, plugins=tuple(plugin or ())
+    )
+    named = f"average-{half_life if width is None else width:g}.safetensors"
+    target = folder / named if out is None else Path(out)
+    if target.resolve() == (folder / "model.safetensors").resolve():
+        raise InputError(f"--out {target}: that is the run's own model. Give another name.")
+    save(model, target)
+    finish(f"wrote {target}", {"wrote": str(target)}, json)

@@ -1,0 +1,111 @@
+"""Averages of other widths and half-lives than the model's own, after the training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError, StorageError
+from unnoise.core.files import pack, unpack, write_atomic
+from unnoise.models import Model, load
+from unnoise.training import checkpoints
+from unnoise.training.averages import Average, mixture
+
+
+def write_snapshot(
+    run: Path, step: int, widths: Sequence[float], averages: Sequence[Average]
+) -> None:
+    """Write power-function averages of a step into ``run/snapshots``.
+
+    Raises:
+        StorageError: the disk refuses.
+    """
+    folder = run / "snapshots"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
+    tensors = {
+        f"{i}.{name}": value
+        for i, average in enumerate(averages)
+        for name, value in average.state().items()
+    }
+    document = {"format": 1, "kind": "snapshot", "step": step, "widths": list(widths)}
+    write_atomic(folder / f"step-{step:06d}.safetensors", pack(document, tensors))
+
+
+def read_average(
+    run: str | Path,
+    *,
+    width: float | None = None,
+    half_life: float | None = None,
+    step: int | None = None,
+    plugins: tuple[str | Path, ...] = (),
+) -> Model:
+    """The model of a run with another average of its weights.
+
+    Arguments:
+        run: the run's folder.
+        width: relative width of a power-function average, in (0, 0.28], made of all snapshots up
+            to ``step`` by least squares.
+        half_life: one of the run's ``training.half_lives``, in examples, from its newest
+            checkpoint.
+        step: of the training that the width is meant at; None takes the last snapshot.
+        plugins: Python files that the model's parts are registered in.
+
+    Raises:
+        InputError: neither or both are given, or the run has no such averages.
+    """
+    run = Path(run)
+    if (width is None) == (half_life is None):
+        raise InputError("give either a width or a half-life, not both and not neither.")
+    model: Model = load(run, plugins)
+    found = (
+        _of_half_life(run, half_life) if half_life is not None else _of_width(run, width or 0, step)
+    )
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            weight.copy_(found[name])
+    return model
+
+
+def _of_half_life(run: Path, half_life: float) -> dict[str, Tensor]:
+    saved = checkpoints.read(run, lambda _: None)
+    kept: list[float] = [] if saved is None else list(saved.document["training"]["half_lives"])
+    if saved is None or half_life not in kept:
+        known = ", ".join(f"{h:g}" for h in kept) or "none"
+        raise InputError(
+            f"{run} keeps no average of half-life {half_life:g}; it keeps: {known}. Train with "
+            f"--set training.half_lives=[{half_life:g}]."
+        )
+    prefix = f"average.{1 + kept.index(half_life)}."
+    return {k.removeprefix(prefix): v for k, v in saved.state.items() if k.startswith(prefix)}
+
+
+def _of_width(run: Path, width: float, step: int | None) -> dict[str, Tensor]:
+    paths = sorted((run / "snapshots").glob("step-*.safetensors"))
+    read: list[tuple[dict[str, Any], dict[str, Tensor]]] = [unpack(path) for path in paths]
+    steps = [int(document["step"]) for document, _ in read]
+    if not read or (step is not None and step not in steps):
+        known = (
+            ", ".join(map(str, steps)) or "none; train with --set training.power_averages=[.05,.1]"
+        )
+        raise InputError(f"{run} has no snapshot of step {step or 'any'}; it has: {known}.")
+    last = max(steps) if step is None else step
+    parts: list[tuple[float, int, int, dict[str, Tensor]]] = [
+        (float(each), int(document["step"]), i, tensors)
+        for document, tensors in read
+        if document["step"] <= last
+        for i, each in enumerate(document["widths"])
+    ]
+    shares = mixture([p[0] for p in parts], [float(p[1]) for p in parts], width, float(last))
+    found: dict[str, Tensor] = {}
+    for share, (_, _, i, tensors) in zip(shares.tolist(), parts, strict=True):
+        for key, value in tensors.items():
+            if key.startswith(f"{i}."):
+                name = key.removeprefix(f"{i}.")
+                before = found.get(name, torch.zeros_like(value, dtype=torch.float64))
+                found[name] = before + share * value.double()
+    return found
