@@ -226,7 +226,7 @@ def test_everything_lands_in_one_folder(tmp_path: Path, monkeypatch: pytest.Monk
     out = tmp_path / "run"
     assert {p.name for p in out.iterdir()} == {
         *("recipe.toml", "model.safetensors", "checkpoints", "metrics.jsonl", "samples"),
-        *("log.txt", "manifest.json", "loss.png", "judge.safetensors"),
+        *(".lock", "log.txt", "manifest.json", "loss.png", "judge.safetensors"),
     }
     assert sorted(p.name for p in (out / "samples").iterdir()) == [
         "step-000010.png",

@@ -184,7 +184,7 @@ def check_folder(folder: Path, resume: bool) -> None:
         if not (folder / "recipe.toml").is_file():
             raise InputError(f"{folder} holds no run that could be resumed; leave --resume out.")
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
         number = next(i for i in range(2, 10_000) if not Path(f"{folder}-{i}").exists())
         raise InputError(
             f"{folder} exists already. Go on with it by --resume, start anew from its weights by "

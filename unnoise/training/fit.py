@@ -15,6 +15,7 @@ from unnoise.data import Dataset
 from unnoise.models.base import Model
 from unnoise.training import checkpoints
 from unnoise.training.events import Began, Ended, Event, Listener, Saved, Stepped, Warned
+from unnoise.training.lock import held
 from unnoise.training.run import Run, unlike
 from unnoise.training.settings import Training
 from unnoise.training.signals import Stop, stoppable
@@ -50,7 +51,8 @@ def fit(
         The same model, in evaluation mode.
 
     Raises:
-        InputError: settings, data and model do not fit together, or ``out`` holds another run.
+        InputError: settings, data and model do not fit together, ``out`` holds another run, or
+            another process trains there.
         NumbersError: the loss or the gradient became NaN five times in a row, or a weight did;
             the model is then that of the last checkpoint.
         Interrupted: SIGINT or SIGTERM; a checkpoint of this very step was written before.
@@ -64,8 +66,22 @@ def fit(
     folder = None if out is None else Path(out)
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder; give fit(..., out=...).")
-    if folder is not None and not resume and any((folder / name).exists() for name in _OURS):
-        raise InputError(f"{folder} already holds a run. Resume it, or choose another folder.")
+    with held(folder):
+        if folder is not None and not resume and any((folder / name).exists() for name in _OURS):
+            raise InputError(f"{folder} already holds a run. Resume it, or choose another folder.")
+        return _fit(model, data, settings, folder, resume, listeners, threads)
+
+
+def _fit(
+    model: Model,
+    data: Dataset,
+    settings: Training,
+    folder: Path | None,
+    resume: bool,
+    listeners: Sequence[Listener],
+    threads: int | None,
+) -> Model:
+    """``fit``, in a folder that is ours."""
     model.info = data.info
     with contextlib.suppress(InputError):  # data of the user's own making has no recipe
         model.recipe = {**model.recipe, "data": spec(data)}
