@@ -1,5 +1,6 @@
 """What the documents say is so: their code runs, the two READMEs agree, links lead somewhere."""
 
+import importlib
 import re
 from pathlib import Path
 
@@ -39,9 +40,9 @@ def test_readme_goes_there_and_back(capsys):
 def test_readme_names_every_kind(document):
     """The table of kinds is the registry's."""
     from tests.kinds import FAMILIES
-    from unnoise import recipes  # noqa: F401  registers the views
     from unnoise.core.registry import names
 
+    importlib.import_module("unnoise.recipes")  # registers the views
     rows = re.findall(r"^\| (.*?) \| (`.*`) \|$", (ROOT / document).read_text("utf-8"), re.M)
     told = {}
     for family, kinds in rows:
@@ -88,3 +89,13 @@ def test_links_lead_somewhere(document):
     for target in re.findall(r"\]\(([^)#]+)\)", text):
         if "://" not in target:
             assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+def test_view_of_the_playground_works(tmp_path):
+    """Its plug-in draws, from the command line, as the page says."""
+    from tests.commands import POINTS, good, train
+
+    (tmp_path / "mine.py").write_text(code("docs/playground.md")[0])
+    run = train(tmp_path, POINTS)
+    ended = good("show", run, "cloud", "--plugin", tmp_path / "mine.py")
+    assert "mean " in ended.out and (run / "cloud.png").is_file()

@@ -338,3 +338,31 @@ def test_views_of_a_run(points: Path, digits: Path, tmp_path: Path):
     assert "--out is for views" in refused("show", "process", "vp", "-o", tmp_path / "x.png")
     assert "Write a name, or a table" in refused("show", points, "{kind = paths")
     assert files(tmp_path) == before
+
+
+def test_grids_by_name_table_and_list(points: Path, tmp_path: Path):
+    """Three ways to say one grid, and the bits of each; the picture remembers which."""
+    out = tmp_path / "x.npz"
+    words = ("sample", points, "-n", 3, "--solver", "ddim", "--steps", 2, "-o", out, "--grid")
+    drawn = []
+    for grid in ("uniform", '{kind = "uniform"}', "[1, 0.5, 0]", "[1, 0.4, 0]"):
+        good(*words, grid)
+        drawn.append(arrays(out)["values"])
+    assert (drawn[0] == drawn[1]).all() and not (drawn[2] == drawn[3]).all()
+    good(*words[:-3], "-o", tmp_path / "x.png", "--grid", "[1, 0.4, 0]")
+    about = image_metadata(tmp_path / "x.png")
+    assert about is not None and about["grid"] == [1.0, 0.4, 0.0]
+    assert "holds numbers" in refused(*words, '[1, "a", 0]')
+    assert "Unclosed array" in refused(*words, "[1, 0.5")
+    assert "starts as noise at 1" in refused(*words, "[0.5, 0]")
+
+
+def test_likelihood_follows_the_recipe(tmp_path: Path):
+    """Probes that nobody names are the recipe's: an exact trace here, whose error is 0."""
+    run = train(tmp_path, POINTS + 'divergence = "exact"\n')
+
+    def asked(*words: object) -> float:
+        good("likelihood", run, "-n", 3, "--steps", 2, "-o", tmp_path, *words)
+        return json.loads((tmp_path / "likelihood.json").read_text())["nats_from_probes"]
+
+    assert asked() == 0 and asked("--probes", 4) > 0 and asked("--gaussian", "--probes", 2) > 0

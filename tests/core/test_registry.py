@@ -49,6 +49,20 @@ def test_round_trip(family: str, kind: str):
     assert set(parameters(family, kind)) - optional <= set(table)
 
 
+def test_a_class_without_a_constructor():
+    """object's own signature says (*args, **kwargs); its kind has no settings."""
+
+    @register("objective", "bare")
+    class Bare:
+        pass
+
+    bare = build("objective", "bare")
+    assert isinstance(bare, Bare) and spec(bare) == {"kind": "bare"}
+    assert schema("objective", "bare").get("properties", {}) == {}
+    with pytest.raises(InputError, match="steps"):
+        build("objective", {"kind": "bare", "steps": 3})
+
+
 @pytest.mark.parametrize(("family", "kind"), KINDS, ids=lambda v: v)
 def test_schema_is_json(family: str, kind: str):
     found = schema(family, kind)

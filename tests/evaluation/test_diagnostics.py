@@ -74,6 +74,23 @@ def test_prior_mismatch_holds_the_truth(name: str):
     assert upper == pytest.approx(0, abs=1e-9) if alpha == 0 else 0 < lower < upper
 
 
+def test_upper_bound_of_the_mismatch_is_the_mean_over_the_data():
+    """E KL(N(alpha x_0, sigma^2) || prior) by 20,000 draws and torch's own KL, within 5 s.e."""
+    process = VE(sigma_max=2.0)
+    truth = Mixture(process, torch.tensor([[-0.5, 0.2], [1.0, 0.4]]), 0.05)
+    mean, covariance = truth.moments()
+    data = Moments(mean, float(covariance.diagonal().mean()), covariance)
+    x, _ = truth.draw(Noise(0, range(20_000)))
+    prior = torch.distributions.Normal(0.0, torch.tensor(2.0).double())
+    each = torch.distributions.kl_divergence(torch.distributions.Normal(x, 2.0), prior).sum(1)
+    error = float(each.std()) / len(each) ** 0.5
+    _, upper = prior_mismatch(process, data)
+    assert abs(upper - float(each.mean())) < 5 * error
+    # The canary: without the data's mean it is another number.
+    _, centred = prior_mismatch(process, Moments(0 * mean, data.variance, covariance))
+    assert abs(centred - float(each.mean())) > 5 * error
+
+
 def test_prior_mismatch_of_a_gaussian_is_exact():
     covariance = torch.tensor([[0.5, 0.2], [0.2, 0.3]]).double()
     data = Moments(torch.tensor([0.4, -0.1]).double(), 0.4, covariance)

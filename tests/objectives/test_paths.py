@@ -13,8 +13,7 @@ from unnoise.denoisers import NetworkScore, ScoreFunction
 from unnoise.models import ScoreDiffusion
 from unnoise.networks import MLP
 from unnoise.objectives import PathScoreMatching
-from unnoise.objectives.paths import simulated
-from unnoise.processes import ItoSDE
+from unnoise.processes import ItoSDE, simulate
 from unnoise.processes.ito import diagonal
 from unnoise.training import fit
 
@@ -41,7 +40,8 @@ def start(count: int = COUNT) -> Tensor:
 def test_paths_have_the_law():
     """Mean and variance of log x at four times, 5 s.e. and a bias of the steps of .02."""
     sde, t = geometric(), torch.tensor([0.1, 0.4, 0.7, 1.0], dtype=torch.float64).repeat(COUNT // 4)
-    logs = simulated(sde, start(), t, 30, Noise(1, range(COUNT))).log()
+    times = torch.linspace(0, 1, 31).double()[:, None] * t
+    logs = simulate(sde, start(), times, Noise(1, range(COUNT))).log()
     for time in (0.1, 0.4, 0.7, 1.0):
         part = logs[t == time]
         spread = math.sqrt(S0**2 + NOISE**2 * time)

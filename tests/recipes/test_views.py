@@ -15,16 +15,15 @@ from unnoise.data import Dataset, checkerboard, valleys
 from unnoise.denoisers import Mixture
 from unnoise.models import Diffusion
 from unnoise.processes import VE, VP, Cosine, Rectified
+from unnoise.recipes.pictures import drawable, size_of
 from unnoise.recipes.views import Unconditional, View
 from unnoise.recipes.views.base import (
     degrees,
     density,
-    drawable,
     first_axis,
     forward_walk,
     law_of,
     ratio_times,
-    size_of,
     view_of,
 )
 from unnoise.recipes.views.fields import arrows, error_map, shares_of, time_of
@@ -137,7 +136,7 @@ def test_forward_walk_has_the_forward_law(process):
 def test_over_time_is_the_marginal():
     """A column is p_t of the first coordinate, scaled; by the two-dimensional law, integrated."""
     data = valleys(100)
-    law, size = law_of(data, VP()), size_of(data)
+    law, size = law_of(data, VP()), size_of(data.info)
     box = (0.0, 80.0, -2.0, 2.0)
     heat = over_time(first_axis(law), size, box, 8, 101)
     angle = torch.tensor(math.radians(35.0)).double()  # the middle of column 3

@@ -173,4 +173,5 @@ def test_command(run, tmp_path: Path):
     assert "it keeps: 32, 256" in refused("average", out, "--half-life", 7)
     assert "up to 0.28" in refused("average", out, "--width", 0.5)
     assert "no snapshot of step 4" in refused("average", out, "--width", 0.1, "--step", 4)
-    assert "own model" in refused("average", out, "--width", 0.1, "-o", out / "model.safetensors")
+    assert "already" in refused("average", out, "--width", 0.1, "-o", out / "model.safetensors")
+    assert "folder of a run" in refused("average", out / "model.safetensors", "--width", 0.1)

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,17 @@ from unnoise.core.errors import NumbersError
 from unnoise.core.noise import Noise
 from unnoise.data import Batch, Dataset
 from unnoise.models import load
-from unnoise.training import Event, Run, Stepped, Training, Warned, checkpoints, fit
+from unnoise.training import (
+    Event,
+    MetricsLog,
+    Run,
+    Stepped,
+    Training,
+    Warned,
+    checkpoints,
+    fit,
+)
+from unnoise.training.events import read_metrics
 
 
 class Poisoned(Heard):
@@ -144,3 +155,33 @@ def test_the_layer_is_named(where: str):
     else:
         assert "the gradient became NaN" in warning
         assert "first the gradient of denoiser.network.blocks.0" in warning
+
+
+def test_a_resumed_log_tells_a_bad_step_once(tmp_path: Path):
+    """Stopped after the bad step, continued from before it: the same lines as without a stop."""
+
+    class Stopped(Exception):
+        pass
+
+    def stop(event: Event, run: Run) -> None:
+        if isinstance(event, Stepped) and event.step == 14:
+            raise Stopped
+
+    def train(out: Path, *more: Any, resume: bool = False) -> None:
+        out.mkdir(exist_ok=True)
+        data = Faulty({12: math.nan})
+        data.asked = 10 if resume else 0
+        listeners = [Following(data), MetricsLog(out / "metrics.jsonl", every=1), *more]
+        settings = {**SETTINGS, "save_every": 10, "steps": 20}
+        fit(diffusion(), data, **settings, out=out, resume=resume, listeners=listeners)
+
+    def told(out: Path) -> list[dict[str, Any]]:
+        lines = read_metrics(out / "metrics.jsonl")
+        return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
+
+    train(tmp_path / "whole")
+    with pytest.raises(Stopped):
+        train(tmp_path / "cut", stop)
+    train(tmp_path / "cut", resume=True)
+    assert told(tmp_path / "cut") == told(tmp_path / "whole")
+    assert sum(line["event"] == "warning" for line in told(tmp_path / "cut")) == 1

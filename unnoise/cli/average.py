@@ -34,12 +34,14 @@ def average(
     from unnoise.training import read_average
 
     folder = find_run(run)
+    if not folder.is_dir():
+        raise InputError(f"{run}: averages are kept in the folder of a run; name that.")
     model = read_average(
         folder, width=width, half_life=half_life, step=step, plugins=tuple(plugin or ())
     )
     named = f"average-{half_life if width is None else width:g}.safetensors"
     target = folder / named if out is None else Path(out)
-    if target.resolve() == (folder / "model.safetensors").resolve():
-        raise InputError(f"--out {target}: that is the run's own model. Give another name.")
+    if out is not None and target.exists():
+        raise InputError(f"--out {target}: there is such a file already. Give another name.")
     save(model, target)
     finish(f"wrote {target}", {"wrote": str(target)}, json)

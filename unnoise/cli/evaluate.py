@@ -18,6 +18,7 @@ from unnoise.cli.options import (
     figures,
     find_run,
     finish,
+    grid_of,
     load_model,
     table,
 )
@@ -59,7 +60,8 @@ def evaluate(
     settings = with_changes(settings_of(model), count=n, seed=seed, likelihood=nll)
     found = find_run(run)
     folder = found if found.is_dir() else found.parent
-    how: dict[str, Any] = {"guidance": guidance, "solver": solver, "steps": steps, "grid": grid}
+    how: dict[str, Any] = {"guidance": guidance, "solver": solver, "steps": steps}
+    how["grid"] = grid_of(grid)
     path = Path(out) if out is not None else folder / "metrics.json"
     check_json(path)
     result = measure(

@@ -27,7 +27,9 @@ def likelihood(
     n: Annotated[
         int | None, typer.Option("-n", "--n", help="How many examples. [all]", min=1)
     ] = None,
-    probes: Annotated[int, typer.Option(help="Hutchinson probes an example.", min=1)] = 1,
+    probes: Annotated[
+        int | None, typer.Option(help="Hutchinson probes an example. [the recipe's]", min=1)
+    ] = None,
     gaussian: Annotated[
         bool, typer.Option("--gaussian", help="Probes of normals instead of signs.")
     ] = False,
@@ -38,7 +40,9 @@ def likelihood(
     sigma: Annotated[
         float | None, typer.Option(help="Noise level of the density. [the recipe's]")
     ] = None,
-    draws: Annotated[int, typer.Option(help="Dequantisations of each example.", min=1)] = 1,
+    draws: Annotated[
+        int | None, typer.Option(help="Dequantisations of each example. [the recipe's]", min=1)
+    ] = None,
     bound: Annotated[
         int | None,
         typer.Option(help="Also the variational bound, by a chain of so many steps.", min=1),
@@ -81,16 +85,17 @@ def likelihood(
     folder = Path(out) if out is not None else (found if found.is_dir() else found.parent)
     if not folder.is_dir():
         raise InputError(f"--out {folder}: there is no such folder.")
-    changes = {
+    changes: dict[str, Any] = {
         "seed": seed,
         "likelihood_sigma": sigma,
         "likelihood_steps": steps,
         "likelihood_draws": draws,
     }
-    estimate = GaussianProbes(probes) if gaussian else Hutchinson(probes)
-    settings = with_changes(
-        settings_of(model), **changes, divergence=ExactTrace() if exact else estimate
-    )
+    if exact:
+        changes["divergence"] = ExactTrace()
+    elif gaussian or probes is not None:
+        changes["divergence"] = (GaussianProbes if gaussian else Hutchinson)(probes or 1)
+    settings = with_changes(settings_of(model), **changes)
     settings = replace(settings, likelihood=n)
     figures, each = measure(model, chosen, settings)
     figures |= likelihood_sensitivity(model, chosen, settings)

@@ -30,7 +30,8 @@ StepsOption = Annotated[int | None, typer.Option(help="Solver steps. [the model'
 GridOption = Annotated[
     str | None,
     typer.Option(
-        help="Times: auto, karras, edm, logsnr, angle, uniform, native. [the model's own]"
+        help="Times: a name (see: unnoise show grid), a {kind = ...} table, or a list from 1 to 0. "
+        "[the model's]"
     ),
 ]
 
@@ -61,20 +62,39 @@ def made(family: str, text: str, where: str) -> Any:
         text: ``heun``, or ``{kind = "churned", churn = 20}``.
         where: what a refusal calls it, such as "--solver".
     """
-    import tomllib
-
-    from unnoise.core.errors import InputError
     from unnoise.core.registry import build
 
     if not text.lstrip().startswith("{"):
         return build(family, {"kind": text}, where)
+    return build(family, _toml(text, where), where)
+
+
+def _toml(text: str, where: str) -> Any:
+    """A value as a recipe would write it."""
+    import tomllib
+
+    from unnoise.core.errors import InputError
+
     try:
-        table = tomllib.loads(f"given = {text}")["given"]
+        return tomllib.loads(f"given = {text}")["given"]
     except tomllib.TOMLDecodeError as error:
         raise InputError(
             f'{where} {text}: {error}. Write a name, or a table such as {{kind = "...", ...}}.'
         ) from error
-    return build(family, table, where)
+
+
+def grid_of(text: str | None) -> Any:
+    """A grid from --grid: a name, a table, or a list of times; None stays None."""
+    from unnoise.core.errors import InputError
+
+    if text is None or not text.lstrip().startswith(("[", "{")):
+        return text
+    if text.lstrip().startswith("{"):
+        return made("grid", text, "--grid")
+    times = _toml(text, "--grid")
+    if not all(isinstance(t, int | float) and not isinstance(t, bool) for t in times):
+        raise InputError(f"--grid {text}: a list of times holds numbers, such as [1, 0.5, 0].")
+    return [float(t) for t in times]
 
 
 def solver_of(name: str | None, eta: float | None) -> Any:

@@ -18,6 +18,7 @@ from unnoise.cli.options import (
     ThreadsOption,
     find_run,
     finish,
+    grid_of,
     load_model,
     solver_of,
 )
@@ -65,7 +66,7 @@ def sample(
         "guidance": guidance,
         "solver": solver_of(solver, eta),
         "steps": steps,
-        "grid": grid,
+        "grid": grid_of(grid),
         "first": first,
         "exact": not fast,
     }

@@ -117,7 +117,7 @@ class Noise:
         # 32 bits for the radius, kept as a small number near zero where the tail is; 32 for the
         # angle.
         radius = z.bitwise_and(0xFFFFFFFF).to(kind).add_(0.5).mul_(2.0**-32)
-        radius = radius.log_().mul_(-2.0).sqrt_()
+        radius = radius.log_().mul_(-2.0).clamp_(min=0.0).sqrt_()
         angle = (z >> 32).to(kind).mul_(2 * math.pi * 2.0**-32)
         drawn = torch.cat([radius * torch.cos(angle), radius.mul_(torch.sin(angle))], 1)
         return drawn[:, :size].reshape(like.shape).to(like.dtype)

@@ -64,9 +64,15 @@ def register(family: str, name: str) -> Callable[[Maker], Maker]:
     return put
 
 
+def _no_arguments(self: object) -> None:
+    """What ``object.__init__`` is: its own signature says that it takes anything."""
+
+
 def _remembering(maker: Callable[..., Any], name: str) -> Callable[..., Any]:
     """Wrap a maker so that each object knows the call that made it, and bad values are refused."""
-    call = maker.__init__ if isinstance(maker, type) else maker
+    call: Callable[..., Any] = maker.__init__ if isinstance(maker, type) else maker
+    if call is object.__init__:
+        call = _no_arguments
     signature = inspect.signature(call)
 
     @functools.cache

@@ -79,11 +79,18 @@ class Flow(Model, ABC):
 
     @final
     def sensitivity(
-        self, x: Tensor, cond: Condition | None = None, *, label: Labels = None, **how: Any
+        self,
+        x: Tensor,
+        cond: Condition | None = None,
+        *,
+        label: Labels = None,
+        seed: int = 0,
+        guidance: float = 1.0,
+        **how: Any,
     ) -> Sensitivity:
         """How much ``likelihood`` of ``x`` hangs on steps and ends; arguments as there."""
-        x, cond, denoiser = self._given(x, cond, label, how.pop("guidance", 1.0))
-        noise = Noise(how.pop("seed", 0), range(len(x)))
+        x, cond, denoiser = self._given(x, cond, label, guidance)
+        noise = Noise(seed, range(len(x)))
         with self.still(self.sampling.threads):
             cond = None if cond is None else cond.to(self.device)
             return sensitivity(denoiser, x, cond, noise=noise, data=self.moments(), **how)

@@ -6,32 +6,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
 from unnoise.core.ranges import Count
 from unnoise.denoisers import ScoreModel
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.matching import reduced_sliced_score_matching
-from unnoise.processes import SDE
-
-
-def simulated(process: SDE, x0: Tensor, t: Tensor, steps: int, noise: Noise) -> Tensor:
-    """States at times ``t``, each on a path of its own: Euler-Maruyama in ``steps`` even steps.
-
-    Arguments:
-        process: any SDE.
-        x0: clean data, shape (B, *event).
-        t: where each path ends, shape (B,), float64.
-        steps: of every path, whatever its end.
-        noise: one stream for each path.
-    """
-    x, size = x0, match(t / steps, x0).to(x0)
-    for i in range(steps):
-        at = t * ((i + 0.5) / steps)  # the middle of the step: rates may be infinite at its start
-        z = noise.child(i).normal(x0)
-        x = x + size * process.drift(x, at) + size.sqrt() * process.diffuse(x, at, z)
-    return x
+from unnoise.processes import simulate
 
 
 @final
@@ -63,7 +44,8 @@ class PathScoreMatching(Objective):
         u = noise.child("time").uniform(torch.empty(len(noise), dtype=torch.float64))
         t = process.t_min + (1 - process.t_min) * u.to(x0.device)
         with torch.no_grad():
-            x = simulated(process, x0, t, self.steps, noise.child("path"))
+            shares = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64, device=t.device)
+            x = simulate(process, x0, shares[:, None] * t, noise.child("path"))
         ways = [noise.child("way").child(i).rademacher(x) for i in range(self.projections)]
         found = reduced_sliced_score_matching(
             lambda y: denoiser.score(y, t, cond), x, torch.stack(ways)

@@ -29,7 +29,6 @@ class Plane:
         heat: values on an even lattice, shape (H, W), row 0 at the bottom; a colour map.
         scale: of the colours: "density" from white to blue; "error" with a bar beside.
         points: shape (N, 2).
-        labels: classes of the points, shape (N,).
         arrows: where they start and where they point, both of shape (N, 2), in units of the plane.
         paths: ways through the plane, shape (T, N, 2); a dot at the end of each.
         across, up: names of the axes; none draws no numbers.
@@ -41,7 +40,6 @@ class Plane:
     heat: Tensor | None = None
     scale: Literal["density", "error"] = "density"
     points: Tensor | None = None
-    labels: Tensor | None = None
     arrows: tuple[Tensor, Tensor] | None = None
     paths: Tensor | None = None
     across: str = ""
@@ -69,11 +67,8 @@ class Plane:
         if self.points is not None:
             check_points(self.points)
             x, y = _columns(self.points)
-            how: dict[str, Any] = {"c": ACCENT}
-            if self.labels is not None:
-                how = {"c": _numbers(self.labels % 10), "cmap": "tab10", "vmin": 0, "vmax": 9}
             size = max(1.0, min(10.0, 5000 / len(self.points)))
-            axes.scatter(x, y, s=size, alpha=0.75, linewidths=0, **how)
+            axes.scatter(x, y, s=size, c=ACCENT, alpha=0.75, linewidths=0)
         if self.arrows is not None:
             (x, y), (u, v) = (_columns(part) for part in self.arrows)
             axes.quiver(
@@ -121,7 +116,6 @@ class Curves:
         title: a line above.
         across, up: names of the axes.
         log_x, log_y: whether an axis is logarithmic.
-        note: a line in the corner.
     """
 
     lines: Sequence[Line]
@@ -130,7 +124,6 @@ class Curves:
     up: str = ""
     log_x: bool = False
     log_y: bool = False
-    note: str = ""
 
     def draw(self, axes: Any) -> None:
         tidy(axes)
@@ -154,8 +147,6 @@ class Curves:
         axes.set_ylabel(self.up, fontsize=9, color=INK)
         if any(line.name for line in self.lines):
             axes.legend(frameon=False, fontsize=8, labelcolor=INK)
-        if self.note:
-            axes.text(0.03, 0.04, self.note, transform=axes.transAxes, fontsize=8, color=INK)
 
 
 def panels(

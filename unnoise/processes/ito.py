@@ -130,7 +130,7 @@ def simulate(process: SDE, x0: Tensor, times: Tensor, noise: Noise) -> Tensor:
     Arguments:
         process: any SDE.
         x0: states at times[0], shape (B, *event).
-        times: rising, shape (N + 1,), float64.
+        times: rising, shape (N + 1,), or (N + 1, B) for a time of each row's own, float64.
         noise: one stream for each row.
 
     Returns:
@@ -142,13 +142,15 @@ def simulate(process: SDE, x0: Tensor, times: Tensor, noise: Noise) -> Tensor:
     References:
         Kloeden and Platen, Numerical solution of stochastic differential equations, 1992, 9.1.
     """
-    steps = double(times).diff()
+    times = double(times)
+    steps = times.diff(dim=0)
     if not bool((steps > 0).all()):
         raise InputError("times must rise from the data to the noise.")
     x = x0
-    for i, h in enumerate(steps.tolist()):
-        z = noise.child(i).normal(x)
-        x = x + h * process.drift(x, times[i]) + h**0.5 * process.diffuse(x, times[i], z)
+    for i, step in enumerate(steps):
+        # The middle of the step: at t = 0 rates may be infinite.
+        t, h, z = times[i] + step / 2, match(step, x).to(x), noise.child(i).normal(x)
+        x = x + h * process.drift(x, t) + h.sqrt() * process.diffuse(x, t, z)
     return x
 
 

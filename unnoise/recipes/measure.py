@@ -196,7 +196,7 @@ def dequantised(
 ) -> tuple[Tensor, Condition | None]:
     """The first examples as modelled values, each anywhere in its level, and their conditions."""
     noise = Noise(settings.seed, range(count)).child("likelihood")
-    batch = data.batch(torch.arange(count), noise.child(draw) if draw else noise)
+    batch = data.batch(torch.arange(count), noise.child(draw))
     return batch.x, batch.cond if model.classes else None
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from unnoise.core.registry import member, spec
 from unnoise.data import DataInfo
 from unnoise.models import Diffusion
 from unnoise.plots import film, save_image, scatter, sheet, walk_film
+from unnoise.processes import GaussianProcess
 from unnoise.recipes.load import plain
 from unnoise.solvers import Grid, Solver
 
@@ -62,7 +64,7 @@ def recipe_of(model: Diffusion, how: dict[str, Any]) -> dict[str, Any]:
     own = plain(model.sampling)
     given = {k: v for k, v in how.items() if v is not None}
     for name, base in (("solver", Solver), ("grid", Grid)):
-        if name in given:
+        if name in given and not isinstance(given[name], list):  # a list of times tells itself
             given[name] = spec(member(base, given[name]))
     return {**{k: own[k] for k in ("solver", "steps", "grid", "guidance")}, **given}
 
@@ -189,16 +191,25 @@ def _is_ours(path: Path, suffix: str) -> bool:
     return b"unnoise" in content if suffix else False
 
 
+def size_of(info: DataInfo) -> float:
+    """Root mean square of the modelled data: what noise is to be compared with."""
+    return float(info.variance + info.mean.double().square().mean()) ** 0.5
+
+
+def drawable(process: GaussianProcess, size: float, t: Tensor) -> float:
+    """What a state at time t is multiplied by so that data and noise are of one size."""
+    alpha, sigma = (float(c) for c in process.scales(t))
+    return size / math.hypot(alpha * size, sigma)
+
+
 def shown(model: Diffusion, x: Tensor, t: Tensor) -> tuple[float, Tensor]:
     """A state at time t as a picture can show it: (sigma, x scaled to the data's own size).
 
     ``x s / sqrt(alpha^2 s^2 + sigma^2)`` with s the data's root mean square, so that noise looks
     like noise and not like black and white; at t = 0 it is x itself.
     """
-    info = info_of(model)
-    size = float(info.variance + info.mean.square().mean()) ** 0.5
-    alpha, sigma = (float(c) for c in model.process.scales(t))
-    return sigma, x * (size / (alpha**2 * size**2 + sigma**2) ** 0.5)
+    sigma = float(model.process.scales(t)[1])
+    return sigma, drawable(model.process, size_of(info_of(model)), t) * x
 
 
 def frames_of(model: Diffusion, n: int, **how: Any) -> list[tuple[float, Tensor]]:

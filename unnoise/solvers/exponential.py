@@ -80,10 +80,15 @@ class Auto(Multistep):
         def rule(rows: Tensor, at: Tensor) -> Tensor:
             """Of the rests at nodes ``at`` (R, m) in the steps from times[rows], (R, m[, D])."""
             u, du = _quadrature(level[rows], level[rows + 1])
-            low, u_ = level[rows + 1, None, None], u[:, None]
-            shares = variance[:, None]
-            kernel = (shares + low**2).sqrt() * u_ / (shares + u_**2) ** 1.5 * du[:, None]
             basis = lagrange(place[at], torch.asinh(u / knee))
+            # From here on rows, axes, nodes of the quadrature.
+            low, u, du, shares = (
+                level[rows + 1, None, None],
+                u[:, None],
+                du[:, None],
+                variance[:, None],
+            )
+            kernel = (shares + low**2).sqrt() * u / (shares + u**2) ** 1.5 * du
             weights = alpha[rows + 1, None, None] * torch.einsum("rdq,rmq->rmd", kernel, basis)
             return weights if known else weights[..., 0]
 

@@ -68,9 +68,15 @@ class Saved:
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know, that stops nothing."""
+    """Something the user should know, that stops nothing.
+
+    Arguments:
+        text: one line.
+        step: steps done when it happened in one; a resumed run tells it again.
+    """
 
     text: str
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,8 @@ class MetricsLog:
         elif isinstance(event, Saved):
             self.write({"event": "saved", "step": event.step})
         elif isinstance(event, Warned):
-            self.write({"event": "warning", "text": event.text})
+            when = {} if event.step is None else {"step": event.step}
+            self.write({"event": "warning", **when, "text": event.text})
 
     def write(self, line: dict[str, Any]) -> None:
         """Append one line."""

@@ -129,7 +129,7 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
         while run.step < settings.steps:
             loss, logs, warning = run.advance()
             if warning is not None:
-                tell(Warned(warning))
+                tell(Warned(warning, run.step))
             rate = pace.tick()
             left = (settings.steps - run.step) * settings.batch / rate
             lr = settings.rate(run.step - 1)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -85,27 +84,28 @@ def _of_half_life(run: Path, half_life: float) -> dict[str, Tensor]:
 
 
 def _of_width(run: Path, width: float, step: int | None) -> dict[str, Tensor]:
-    paths = sorted((run / "snapshots").glob("step-*.safetensors"))
-    read: list[tuple[dict[str, Any], dict[str, Tensor]]] = [unpack(path) for path in paths]
-    steps = [int(document["step"]) for document, _ in read]
-    if not read or (step is not None and step not in steps):
+    paths = {
+        int(path.stem.removeprefix("step-")): path
+        for path in (run / "snapshots").glob("step-*.safetensors")
+    }
+    steps = sorted(paths)
+    if not steps or (step is not None and step not in steps):
         known = (
             ", ".join(map(str, steps)) or "none; train with --set training.power_averages=[.05,.1]"
         )
         raise InputError(f"{run} has no snapshot of step {step or 'any'}; it has: {known}.")
-    last = max(steps) if step is None else step
-    parts: list[tuple[float, int, int, dict[str, Tensor]]] = [
-        (float(each), int(document["step"]), i, tensors)
-        for document, tensors in read
-        if document["step"] <= last
-        for i, each in enumerate(document["widths"])
-    ]
-    shares = mixture([p[0] for p in parts], [float(p[1]) for p in parts], width, float(last))
+    last = steps[-1] if step is None else step
+    used = [each for each in steps if each <= last]
+    widths = [float(each) for each in unpack(paths[last])[0]["widths"]]
+    parts = [(each, i) for each in used for i in range(len(widths))]
+    shares = mixture(
+        [widths[i] for _, i in parts], [float(each) for each, _ in parts], width, float(last)
+    ).reshape(len(used), len(widths))
     found: dict[str, Tensor] = {}
-    for share, (_, _, i, tensors) in zip(shares.tolist(), parts, strict=True):
-        for key, value in tensors.items():
-            if key.startswith(f"{i}."):
-                name = key.removeprefix(f"{i}.")
-                before = found.get(name, torch.zeros_like(value, dtype=torch.float64))
-                found[name] = before + share * value.double()
+    # One snapshot in memory at a time.
+    for each, row in zip(used, shares.tolist(), strict=True):
+        for key, value in unpack(paths[each])[1].items():
+            number, _, name = key.partition(".")
+            part = row[int(number)] * value.double()
+            found[name] = found[name] + part if name in found else part
     return found

@@ -1,6 +1,5 @@
 """What a picture of a model needs: its beliefs without conditions, and the law of its data."""
 
-import math
 from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, final
@@ -116,8 +115,9 @@ def law_of(data: Dataset, process: GaussianProcess, exact: bool = False) -> Mixt
             "it; eight-gaussians, moons, swiss-roll and valleys have one."
         )
     points = data.batch(torch.arange(min(len(data), 1000))).x.double()
-    width = 0.5 * float(data.info.variance) ** 0.5 * len(points) ** (-1 / 6)
-    return Mixture(process, points, (0.3 * width) ** 2)
+    # A seventh of Scott's rule for a Gaussian: edges and gaps are what these pictures are about.
+    width = data.info.variance**0.5 * len(points) ** (-1 / 6) / 7
+    return Mixture(process, points, width**2)
 
 
 def first_axis(law: Mixture) -> Mixture:
@@ -126,11 +126,6 @@ def first_axis(law: Mixture) -> Mixture:
     return Mixture(
         law.process, law.means[:, :1], covariance[:, :1, :1], law.log_weights.exp(), law.labels
     )
-
-
-def size_of(data: Dataset) -> float:
-    """Root mean square of the modelled data: what noise is to be compared with."""
-    return float(data.info.variance + data.info.mean.double().square().mean()) ** 0.5
 
 
 def view_of(data: Dataset, room: float = 1.35) -> View4:
@@ -180,9 +175,3 @@ def forward_walk(process: GaussianProcess, x: Tensor, times: Tensor, noise: Nois
         step = float(variance) ** 0.5 * noise.child(i).normal(x)
         found.append(float(keep) * found[-1] + step)
     return torch.stack(found)
-
-
-def drawable(process: GaussianProcess, size: float, t: Tensor) -> float:
-    """What a state at time t is multiplied by so that data and noise are of one size."""
-    alpha, sigma = (float(c) for c in process.scales(t))
-    return size / math.hypot(alpha * size, sigma)

@@ -73,8 +73,7 @@ class ScoreField(View):
 class ScoreErrors(View):
     """Learned against true score over the plane, for data whose law is known; loss by level.
 
-    The maps show log10 of ``sigma |score - true score|``, an error in units of the noise; the
-    outlines of the data are where the error weighs.
+    The maps show log10 of ``sigma |score - true score|``, an error in units of the noise.
 
     Arguments:
         levels: maps, noise from the data's own size down to a thirtieth of it.

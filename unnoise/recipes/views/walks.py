@@ -17,7 +17,7 @@ from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.models import Diffusion
 from unnoise.models.conditions import unconditional
 from unnoise.plots import Plane, animate, evenly, panels, scatter_strip, strip
-from unnoise.recipes.pictures import info_of, is_picture
+from unnoise.recipes.pictures import drawable, info_of, is_picture, size_of
 from unnoise.recipes.views.base import (
     Drawn,
     Unconditional,
@@ -25,13 +25,11 @@ from unnoise.recipes.views.base import (
     View4,
     degrees,
     density,
-    drawable,
     first_axis,
     forward_walk,
     law_of,
     needs_plane,
     ratio_times,
-    size_of,
     view_of,
 )
 from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
@@ -63,7 +61,7 @@ class Paths(View):
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
         needs_plane(data, "paths")
-        process, size, view = model.process, size_of(data), view_of(data)
+        process, size, view = model.process, size_of(data.info), view_of(data)
         times = ratio_times(process, size, self.steps)
         law, belief = law_of(data, process), Unconditional(model)
         noise = Noise(self.seed, range(self.count))
@@ -114,7 +112,7 @@ class Spread(View):
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
         needs_plane(data, "spread")
-        process, size, view = model.process, size_of(data), view_of(data, 1.8)
+        process, size, view = model.process, size_of(data.info), view_of(data, 1.8)
         law, noise = law_of(data, process), Noise(self.seed, range(self.count))
         times = ratio_times(process, size, self.frames).flip(0)
         one = chosen(data, Noise(self.seed, [0]).child("data")).x.expand(self.count, 2)
@@ -149,7 +147,7 @@ class Chain(View):
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
-        process, size = model.process, size_of(data)
+        process, size = model.process, size_of(data.info)
         times = ratio_times(process, size, self.steps)
         count = self.count if is_picture(info_of(model)) else max(self.count, 1000)
         noise = Noise(self.seed, range(count))
@@ -184,7 +182,7 @@ class FewSteps(View):
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
-        process, size, info = model.process, size_of(data), info_of(model)
+        process, size, info = model.process, size_of(data.info), info_of(model)
         count = self.count if is_picture(info) else max(self.count, 1000)
         noise = Noise(self.seed, range(count))
         start = process.prior((count, *info.shape)).sample(noise.child("start"))
