@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests import pictures
 from unnoise.core.registry import build, names
 
 for floor in ("processes", "networks", "data", "denoisers", "objectives", "solvers", "likelihood"):
@@ -29,6 +30,10 @@ FAMILIES = [
 # What a family's constructors are given where they ask for it, and what single kinds need beside.
 FILL: dict[str, Any] = {"shape": (1, 8, 8), "classes": 10}
 NEEDED: dict[tuple[str, str], dict[str, Any]] = {
+    ("dataset", "images"): {"path": str(pictures.a_folder())},
+    ("dataset", "npy"): {"path": str(pictures.an_array()[0])},
+    ("dataset", "prepared"): {"path": str(pictures.a_preparation())},
+    ("dataset", "webdataset"): {"path": str(pictures.some_shards()), "size": 6},
     ("betas", "list"): {"betas": [0.01, 0.02, 0.05, 0.1]},
     ("network", "mlp"): {"width": 64, "depth": 2},
     ("network", "unet"): {"width": 16},

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.small import points
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.core.registry import build, names
@@ -155,8 +156,8 @@ def test_swapping_twice_is_nothing():
 
 @pytest.mark.parametrize(("batch", "count"), [(16, 100), (7, 10), (10, 10), (25, 10), (1, 3)])
 def test_every_epoch_is_a_permutation(batch: int, count: int):
-    steps = 5 * count // math.gcd(batch, count)
-    order = torch.cat([examples(3, step, batch, count) for step in range(steps)])
+    steps, data = 5 * count // math.gcd(batch, count), points(count)
+    order = torch.cat([examples(3, step, batch, data) for step in range(steps)])
     epochs = order[: len(order) // count * count].reshape(-1, count)
     assert len(epochs) >= 5
     assert torch.equal(epochs.sort(1).values, torch.arange(count).expand_as(epochs))
@@ -165,12 +166,13 @@ def test_every_epoch_is_a_permutation(batch: int, count: int):
 
 
 def test_order_is_a_pure_function():
-    first = examples(3, 8, 16, 100)
+    data = points(100)
+    first = examples(3, 8, 16, data)
     for step in (0, 80, 3):
-        examples(4, step, 16, 100)
-    assert torch.equal(examples(3, 8, 16, 100), first)
-    assert not torch.equal(examples(4, 8, 16, 100), first)
-    assert not torch.equal(examples(3, 9, 16, 100), first)
+        examples(4, step, 16, data)
+    assert torch.equal(examples(3, 8, 16, data), first)
+    assert not torch.equal(examples(4, 8, 16, data), first)
+    assert not torch.equal(examples(3, 9, 16, data), first)
 
 
 # -- the learning rate ----------------------------------------------------------------------------

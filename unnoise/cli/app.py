@@ -11,6 +11,7 @@ from unnoise.cli.average import average
 from unnoise.cli.demo import demo
 from unnoise.cli.evaluate import evaluate
 from unnoise.cli.likelihood import likelihood
+from unnoise.cli.prepare import prepare
 from unnoise.cli.sample import sample
 from unnoise.cli.show import show
 from unnoise.cli.train import train
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, sample, likelihood, evaluate, average, show, demo):
+for verb in (prepare, train, sample, likelihood, evaluate, average, show, demo):
     app.command(
         help=(verb.__doc__ or "").split("Example:")[0].strip(),
         epilog="Example: " + (verb.__doc__ or "").split("Example:")[-1].strip(),

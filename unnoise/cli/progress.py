@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -86,3 +88,32 @@ class Walking:
         """Take the line off the terminal."""
         if self.live is not None:
             self.live.stop()
+
+
+@contextmanager
+def counted(what: str, quiet: bool) -> Generator[Callable[[int, int], None]]:
+    """A bar for work that comes in pieces; a line now and then where there is no terminal.
+
+    Arguments:
+        what: the pieces, such as "pictures".
+        quiet: show nothing.
+    """
+    if quiet or not sys.stdout.isatty():
+        printed = time.monotonic()
+
+        def say(done: int, total: int) -> None:
+            nonlocal printed
+            now = time.monotonic()
+            if not quiet and (now - printed > 5 or done == total):
+                printed = now
+                print(f"{done:,} of {total:,} {what}", flush=True)
+
+        yield say
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = BarColumn(bar_width=24), MofNCompleteColumn(), TimeRemainingColumn()
+    with Bar(*columns, transient=True) as bar:
+        task = bar.add_task("")
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -27,7 +27,9 @@ from unnoise.cli.options import (
 def sample(
     run: RunArgument,
     n: Annotated[int, typer.Option("-n", "--n", help="How many samples.", min=1)] = 64,
-    label: Annotated[int | None, typer.Option(help="Class of all; absent: all in turn.")] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Class of all, by number or name; absent: all in turn.")
+    ] = None,
     guidance: GuidanceOption = None,
     solver: SolverOption = None,
     steps: StepsOption = None,
@@ -60,9 +62,10 @@ def sample(
     target = Path(out) if out is not None else _named(run, seed)
     suffix = pictures.check_target(target)
     began = time.perf_counter()
+    wanted = None if label is None else pictures.info_of(model).label(label)
     how: dict[str, Any] = {
         "seed": seed,
-        "label": label,
+        "label": wanted,
         "guidance": guidance,
         "solver": solver_of(solver, eta),
         "steps": steps,
@@ -71,7 +74,7 @@ def sample(
         "exact": not fast,
     }
     about = {"model": run, "n": n, **pictures.recipe_of(model, how)}
-    labels = pictures.turn(model, n, label, first)
+    labels = pictures.turn(model, n, wanted, first)
     walking = Walking(quiet or json)
     frames: list[Any] = []
     x: Any = None

@@ -18,6 +18,10 @@ from unnoise.cli.options import (
 def train(
     recipe: Annotated[str, typer.Argument(help="digits, digits-unet, moons, or a .toml file.")],
     out: Annotated[str | None, typer.Option(help="Folder of the run. [runs/RECIPE]")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Your own data: prepared, a folder or .zip of pictures, .npy, hf:NAME."),
+    ] = None,
     change: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting, e.g. training.lr=1e-3 (as often as needed)."),
@@ -49,11 +53,13 @@ def train(
     Example: unnoise train digits --out runs/digits --set training.steps=1500
     """
     from unnoise.cli.progress import Progress
-    from unnoise.recipes import parse_changes, prepare
+    from unnoise.recipes import data_table, parse_changes, prepare
     from unnoise.recipes.run import check_folder, own_recipe, toml
     from unnoise.recipes.run import train as run
 
-    changes = parse_changes(change or [])
+    given = parse_changes(change or [])
+    own = {} if data is None else {f"data.{k}": v for k, v in data_table(data).items()}
+    changes = {**({} if data is None else {"data": {}}), **own, **given}
     short = {"steps": steps, "seed": seed, "precision": precision}
     changes.update({f"training.{k}": v for k, v in short.items() if v is not None})
     source = own_recipe(recipe, None if out is None else Path(out), resume)

@@ -1,8 +1,16 @@
 """Floor 1: where x and its condition come from."""
 
-from unnoise.data.base import Batch, DataInfo, Dataset, TensorDataset, info_fields, info_from
+from unnoise.data.arrays import npy
+from unnoise.data.base import Batch, DataInfo, Dataset, info_fields, info_from
 from unnoise.data.clouds import Clouds
 from unnoise.data.digits import digits
+from unnoise.data.flips import Flipped
+from unnoise.data.gate import Look, RefusedFile, read_picture
+from unnoise.data.pictures import images
+from unnoise.data.prepared import PreparedDataset, Report, prepare, prepared
+from unnoise.data.shards import ShardedPictures, webdataset, write_index
+from unnoise.data.sources import Refusal, scan
+from unnoise.data.stored import StoredDataset, TensorDataset
 from unnoise.data.toy import checkerboard, eight_gaussians, moons, swiss_roll, valleys
 
 __all__ = [
@@ -10,13 +18,29 @@ __all__ = [
     "Clouds",
     "DataInfo",
     "Dataset",
+    "Flipped",
+    "Look",
+    "PreparedDataset",
+    "Refusal",
+    "RefusedFile",
+    "Report",
+    "ShardedPictures",
+    "StoredDataset",
     "TensorDataset",
     "checkerboard",
     "digits",
     "eight_gaussians",
+    "images",
     "info_fields",
     "info_from",
     "moons",
+    "npy",
+    "prepare",
+    "prepared",
+    "read_picture",
+    "scan",
     "swiss_roll",
     "valleys",
+    "webdataset",
+    "write_index",
 ]

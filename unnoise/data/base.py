@@ -1,8 +1,8 @@
 """Where x and its condition come from, and what is known about them."""
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, final
 
@@ -12,8 +12,9 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
-from unnoise.core.noise import Noise
+from unnoise.core.noise import Noise, permutation
 from unnoise.data.clouds import Clouds
+from unnoise.data.sources import Refusal
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class DataInfo:
         count: number of training examples.
         sha256: of the stored values and labels.
         licence: of the data, with its source.
+        class_names: what the labels 0, 1 ... are called, None where they have no names.
     """
 
     name: str
@@ -50,6 +52,7 @@ class DataInfo:
     count: int
     sha256: str
     licence: str
+    class_names: tuple[str, ...] | None = None
 
     @property
     def channels(self) -> int:
@@ -75,6 +78,21 @@ class DataInfo:
         if self.levels is None:
             raise InputError(f"data {self.name!r} has no levels; it cannot be shown as a picture.")
         return (self.to_stored(x).float() * (255 / (self.levels - 1))).round().to(torch.uint8)
+
+    def label(self, text: str) -> int:
+        """The number of a class, given by its number or name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if text in (self.class_names or ()):
+            return (self.class_names or ()).index(text)
+        if text.isascii() and text.isdigit():
+            return int(text)
+        if self.class_names is None:
+            raise InputError(f"label {text!r}: give a number, 0 to {(self.classes or 1) - 1}.")
+        known = ", ".join(self.class_names[:12]) + (", ..." if len(self.class_names) > 12 else "")
+        raise InputError(f"label {text!r}: no such class. Known: {known}.")
 
     def moments(self) -> Moments:
         """Mean, variance and, where it is known, covariance of the modelled data."""
@@ -102,11 +120,23 @@ class Batch:
 
 
 class Dataset(ABC):
-    """Examples by number, so that any order can be asked for and none has to be remembered."""
+    """Examples by number, so that any order can be asked for and none has to be remembered.
+
+    Attributes:
+        info: what is known of it.
+        law: of the modelled values, where it is known.
+        refused: files that were left out, and why; it may grow where files are read as they come.
+        stretches: lengths of stretches of examples that are dear to jump between (a tar file each);
+            empty where any order costs the same.
+        together: stretches that are mixed with each other within an epoch.
+    """
 
     family: ClassVar[str] = "dataset"
     info: DataInfo
-    law: Clouds | None = None  # of the modelled values, where it is known
+    law: Clouds | None = None
+    refused: Sequence[Refusal] = ()
+    stretches: tuple[int, ...] = ()
+    together: int = 1
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -122,112 +152,30 @@ class Dataset(ABC):
         """
 
     @final
+    def order(self, noise: Noise) -> Tensor:
+        """Numbers of all examples in an epoch's order, shape (N,), int64.
+
+        Where examples lie in stretches, some of these are taken at random and their examples mixed.
+
+        Arguments:
+            noise: the epoch's own stream.
+        """
+        if not self.stretches:
+            return permutation(noise, len(self))
+        which = permutation(noise.child("stretches"), len(self.stretches))
+        ends = torch.tensor(self.stretches).cumsum(0)
+        parts: list[Tensor] = []
+        for group in which.split(self.together):
+            spans = [(int(ends[i]), self.stretches[i]) for i in group.tolist()]
+            rows = torch.cat([torch.arange(end - length, end) for end, length in spans])
+            parts.append(rows[permutation(noise.child("rows").child(len(parts)), len(rows))])
+        return torch.cat(parts)
+
+    @final
     def __getitem__(self, index: int | slice) -> Batch:
         chosen = range(len(self))[index]
         rows = [chosen] if isinstance(chosen, int) else list(chosen)
         return self.batch(torch.tensor(rows, dtype=torch.int64))
-
-
-@final
-class TensorDataset(Dataset):
-    """A data set that fits into memory.
-
-    Arguments:
-        name: of the data set.
-        stored: stored values, shape (N, *event); integers 0 ... levels - 1 for discrete data.
-        labels: classes 0, 1 ..., shape (N,), or None.
-        levels: number of levels, None for continuous data.
-        low, high: ends of the modelled range of discrete data.
-        dequantize: draw u anew for every example that is asked for with noise.
-        licence: of the data, with its source.
-        law: of the modelled values, where it is known.
-
-    Raises:
-        InputError: empty, NaN, levels or labels out of range.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        stored: Tensor,
-        labels: Tensor | None = None,
-        *,
-        levels: int | None = None,
-        low: float = -1.0,
-        high: float = 1.0,
-        dequantize: bool = True,
-        licence: str = "unknown",
-        law: Clouds | None = None,
-    ) -> None:
-        if len(stored) == 0 or not bool(torch.isfinite(stored.float()).all()):
-            raise InputError(f"data {name!r} is empty or holds NaN; it cannot be trained on.")
-        if levels is not None and not 0 <= int(stored.min()) <= int(stored.max()) < levels:
-            raise InputError(
-                f"data {name!r} holds values {int(stored.min())} to {int(stored.max())}; with "
-                f"levels = {levels} accepted are 0 to {levels - 1}."
-            )
-        self.stored = stored
-        self.labels = None if labels is None else labels.long()
-        if self.labels is not None and (
-            len(self.labels) != len(stored) or int(self.labels.min()) < 0
-        ):
-            raise InputError(
-                f"data {name!r} needs one label from 0 for each of {len(stored)} examples."
-            )
-        self.dequantize = dequantize and levels is not None
-        self.law = law
-        self.info = _describe(name, stored, self.labels, levels, low, high, licence)
-
-    def __len__(self) -> int:
-        return len(self.stored)
-
-    def batch(self, index: Tensor, noise: Noise | None = None) -> Batch:
-        stored = self.stored[index]
-        u: Tensor | float = 0.5
-        if self.dequantize and noise is not None:
-            u = noise.child("dequantize").uniform(stored.float())
-        cond = None if self.labels is None else Condition(label=self.labels[index])
-        return Batch(self.info.to_model(stored, u), cond)
-
-
-def _describe(
-    name: str,
-    stored: Tensor,
-    labels: Tensor | None,
-    levels: int | None,
-    low: float,
-    high: float,
-    licence: str,
-) -> DataInfo:
-    """Moments, hash and the affine map of a data set in memory."""
-    offset, scale = (low, (high - low) / levels) if levels is not None else (0.0, 1.0)
-    middle = 0.0 if levels is None else 0.5
-    flat = offset + scale * (stored.double().flatten(1) + middle)
-    mean = flat.mean(0)
-    # Uniform noise within a level adds a twelfth of its width squared.
-    within = 0.0 if levels is None else scale**2 / 12
-    size = flat.shape[1]
-    covariance = None
-    if size <= 1024:
-        covariance = (flat - mean).T @ (flat - mean) / len(flat) + within * torch.eye(size).double()
-    digest = hashlib.sha256(repr((tuple(stored.shape), str(stored.dtype))).encode())
-    digest.update(stored.contiguous().numpy().tobytes())
-    if labels is not None:
-        digest.update(labels.contiguous().numpy().tobytes())
-    return DataInfo(
-        name=name,
-        shape=tuple(stored.shape[1:]),
-        classes=None if labels is None else int(labels.max()) + 1,
-        levels=levels,
-        offset=offset,
-        scale=scale,
-        mean=mean.reshape(stored.shape[1:]).float(),
-        variance=float((flat - mean).square().mean()) + within,
-        covariance=None if covariance is None else covariance.float(),
-        count=len(stored),
-        sha256=digest.hexdigest(),
-        licence=licence,
-    )
 
 
 def info_fields(info: DataInfo) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -248,6 +196,8 @@ def info_from(values: dict[str, Any], tensors: dict[str, Tensor]) -> DataInfo:
     fields.update(tensors)
     try:
         fields["shape"] = tuple(values["shape"])
+        if fields.get("class_names") is not None:
+            fields["class_names"] = tuple(values["class_names"])
         info = DataInfo(**fields)
         sound = math.isfinite(info.offset + info.scale + info.variance)
         sound = sound and tuple(info.mean.shape) == info.shape

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from unnoise.core.registry import register
-from unnoise.data.base import TensorDataset
+from unnoise.data.stored import TensorDataset
 
 LICENCE = (
     "CC BY 4.0; Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998, "

@@ -10,8 +10,8 @@ from torch import Tensor
 from unnoise.core.noise import Noise
 from unnoise.core.ranges import Count, Fraction, NotNegative
 from unnoise.core.registry import register
-from unnoise.data.base import TensorDataset
 from unnoise.data.clouds import Clouds, along
+from unnoise.data.stored import TensorDataset
 
 Split = Literal["train", "test"]
 LICENCE = "Apache-2.0; drawn by unnoise"

@@ -1,7 +1,7 @@
 """Floor 6: recipes, and everything composed from the floors below to follow one."""
 
 from unnoise.recipes.evaluation import Evaluation
-from unnoise.recipes.load import Recipe, load_recipe, parse_changes, shipped
+from unnoise.recipes.load import Recipe, data_table, load_recipe, parse_changes, shipped
 from unnoise.recipes.measure import evaluate
 from unnoise.recipes.run import prepare, train
 from unnoise.recipes.views import View
@@ -10,6 +10,7 @@ __all__ = [
     "Evaluation",
     "Recipe",
     "View",
+    "data_table",
     "evaluate",
     "load_recipe",
     "parse_changes",

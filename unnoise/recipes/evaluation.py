@@ -16,6 +16,7 @@ class Evaluation:
 
     Arguments:
         count: samples to draw.
+        reference: most examples of the training data, and of the held-out, to compare with.
         seed: of the samples and of the likelihood's draws.
         likelihood: held-out examples whose likelihood is computed; 0 computes none, None takes all.
         likelihood_sigma: noise level (sigma / alpha) whose density is asked about; None takes the
@@ -28,6 +29,7 @@ class Evaluation:
     family: ClassVar[str] = "evaluation"
 
     count: Count = 1000
+    reference: Count = 10_000
     seed: int = 0
     likelihood: Index | None = None
     likelihood_sigma: Positive | None = None

@@ -105,6 +105,23 @@ def load_recipe(
         return _recipe(written, tables, plugins)
 
 
+def data_table(path: str) -> dict[str, Any]:
+    """The [data] table for data of the user's own, by what lies there.
+
+    Arguments:
+        path: prepared data, a .npy file, a folder with an index.json or its URL, or whatever kind
+            "images" reads.
+    """
+    place = Path(path)
+    if (place / "manifest.json").is_file():
+        return {"kind": "prepared", "path": path}
+    if place.suffix == ".npy":
+        return {"kind": "npy", "path": path}
+    if path.startswith(("http://", "https://")) or (place / "index.json").is_file():
+        return {"kind": "webdataset", "path": path}
+    return {"kind": "images", "path": path}
+
+
 def parse_changes(given: Sequence[str]) -> dict[str, Any]:
     """``["training.lr=1e-3"]`` as {"training.lr": 0.001}; what is no TOML value is text."""
     found: dict[str, Any] = {}

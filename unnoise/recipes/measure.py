@@ -12,7 +12,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.core.registry import build, names, nearest
-from unnoise.data import Dataset
+from unnoise.data import Batch, Dataset
 from unnoise.evaluation import Judge, cached_judge, features, score
 from unnoise.likelihood import Likelihood, bits_per_dim
 from unnoise.models import Diffusion
@@ -92,7 +92,7 @@ def evaluate(
     x = model.sample(
         count, seed=settings.seed, **({"label": asked} if asked is not None else {}), **how
     )
-    known, unseen = train[:], held_out[:]
+    known, unseen = _some(train, settings.reference), _some(held_out, settings.reference)
     judge: Judge | None = None
     if unseen.label is not None and asked is not None:
         shown = features(info, unseen.x)
@@ -114,6 +114,12 @@ def evaluate(
         "solver": str(how.get("solver", type(model.sampling.solver).__name__)),
     }
     return found
+
+
+def _some(data: Dataset, most: int) -> Batch:
+    """Examples spread evenly over a data set, which may be sorted by class."""
+    count = min(len(data), most)
+    return data.batch(torch.arange(count) * len(data) // count)
 
 
 def likelihood(

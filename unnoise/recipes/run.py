@@ -1,9 +1,10 @@
 """From a recipe to a run folder."""
 
+import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import torch
 from unnoise.core.errors import InputError, Interrupted, StorageError
 from unnoise.core.files import write_atomic
 from unnoise.data import Dataset
+from unnoise.data.pictures import told
 from unnoise.models import Model, load
 from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
 from unnoise.recipes.load import Recipe, load_recipe, shipped
-from unnoise.training import Event, Listener, MetricsLog, Run, Saved, fit
+from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fit
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,14 @@ def train(
         LossCurve(metrics, folder / "loss.png"),
     ]
 
+    named = 0
+
     def record(event: Event, run: Run) -> None:
+        nonlocal named
+        # Shards are looked at as they come, so more may be refused later.
+        if len(made.data.refused) > named:
+            named = len(made.data.refused)
+            _name_refused(made.data, folder, [Log(folder / "log.txt"), *listeners], run)
         # Not before the engine has taken the folder: a refused resume changes nothing in it.
         if isinstance(event, Saved) or not (folder / "recipe.toml").exists():
             write_atomic(folder / "recipe.toml", toml(made.tables).encode())
@@ -156,6 +165,16 @@ def train(
             str(stop).replace("Go on with --resume.", again), stop.exit_code
         ) from None
     return model
+
+
+def _name_refused(data: Dataset, folder: Path, listeners: Sequence[Listener], run: Run) -> None:
+    """refused.jsonl, and a line that says so."""
+    lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in data.refused]
+    path = folder / "refused.jsonl"
+    write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
+    text = told(data.refused, len(data) + len(data.refused))
+    for listener in listeners:
+        listener(Warned(f"{text} All of them: {path}"), run)
 
 
 def own_recipe(recipe: Any, folder: Path | None, resume: bool) -> Any:

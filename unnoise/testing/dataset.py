@@ -33,6 +33,15 @@ class DatasetContract(ABC):
                 assert batch.label[row] == alone.label[0]
         assert torch.equal(data[:4].x[3], batch.x[0]) and torch.equal(data[-1].x[0], batch.x[3])
 
+    def test_every_order_is_a_permutation(self) -> None:
+        """Each example once an epoch, each epoch in another order, and the same one again."""
+        data = self.make()
+        orders = [data.order(Noise(0, [0]).child(epoch)) for epoch in range(3)]
+        for order in orders:
+            assert torch.equal(order.sort().values, torch.arange(len(data)))
+        assert torch.equal(orders[0], data.order(Noise(0, [0]).child(0)))
+        assert len({tuple(order.tolist()) for order in orders}) == 3
+
     def test_noise_is_an_argument(self) -> None:
         """The same streams give the same batch, whichever rows stand beside."""
         data, noise = self.make(), Noise(1, range(6))

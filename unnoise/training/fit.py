@@ -103,6 +103,7 @@ def _fit(
     try:
         _train(run, threads or run.threads or None, tell)
     finally:
+        run.feed.close()
         torch.set_num_threads(before)
     run.average.swap()
     return model.eval()

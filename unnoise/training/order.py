@@ -5,15 +5,16 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from unnoise.core.noise import Noise, permutation
+from unnoise.core.noise import Noise
+from unnoise.data import Dataset
 
 
 @lru_cache(maxsize=2)
-def _epoch(seed: int, epoch: int, count: int) -> Tensor:
-    return permutation(Noise(seed, [0]).child("order").child(epoch), count)
+def _epoch(seed: int, epoch: int, data: Dataset) -> Tensor:
+    return data.order(Noise(seed, [0]).child("order").child(epoch))
 
 
-def examples(seed: int, step: int, batch: int, count: int) -> Tensor:
+def examples(seed: int, step: int, batch: int, data: Dataset) -> Tensor:
     """Numbers of the examples of a step, shape (batch,), int64.
 
     Every epoch is a fresh permutation of 0 ... count-1; batches run through the epochs without a
@@ -23,13 +24,13 @@ def examples(seed: int, step: int, batch: int, count: int) -> Tensor:
         seed: of the order.
         step: from 0.
         batch: examples a step.
-        count: size of the data set.
+        data: what they are examples of.
     """
-    first = step * batch
+    first, count = step * batch, len(data)
     parts: list[Tensor] = []
     while first < (step + 1) * batch:
         epoch, offset = divmod(first, count)
-        part = _epoch(seed, epoch, count)[offset : offset + (step + 1) * batch - first]
+        part = _epoch(seed, epoch, data)[offset : offset + (step + 1) * batch - first]
         parts.append(part)
         first += len(part)
     return torch.cat(parts)

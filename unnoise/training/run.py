@@ -17,6 +17,7 @@ from unnoise.models.base import Model
 from unnoise.models.files import content
 from unnoise.training import checkpoints
 from unnoise.training.averages import Average, HalfLife, Power
+from unnoise.training.feed import Feed
 from unnoise.training.guard import MOST, Guard, bad_weight, culprit
 from unnoise.training.optim import AdamW
 from unnoise.training.order import examples
@@ -26,7 +27,7 @@ from unnoise.training.snapshots import write_snapshot
 # What changes the last bits of a run, and no more.
 _ROUNDING = ("threads", "torch", "device", "cpu", "processes")
 # Settings that change what is written down, not what is learned.
-_HARMLESS = ("snapshot_every", "save_every", "sample_every", "eval_every", "micro_batch")
+_HARMLESS = ("snapshot_every", "save_every", "sample_every", "eval_every", "micro_batch", "workers")
 
 
 @final
@@ -81,6 +82,7 @@ class Run:
         self.rows = slice(first, first + share)
         self.threads, self.why = 0, ""
         self.guard = Guard()
+        self.feed = Feed(self.batch, settings.workers, settings.steps)
 
     @contextmanager
     def averaged(self) -> Generator[Model]:
@@ -99,7 +101,7 @@ class Run:
         """This process's share of a step's examples, and their streams."""
         settings = self.settings
         noise = self.noise.child(step)[self.rows]
-        index = examples(settings.seed, step, settings.batch, len(self.data))[self.rows]
+        index = examples(settings.seed, step, settings.batch, self.data)[self.rows]
         batch = self.data.batch(index, noise.child("data"))
         cond = batch.cond
         if cond is not None and settings.label_dropout:
@@ -112,7 +114,7 @@ class Run:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradients of a phase's mean loss; returns the loss of each example and its logs."""
         device = self.accelerator.device
-        batch, noise = self.batch(step)
+        batch, noise = self.feed(step)
         size = self.settings.micro_batch or len(batch)
         values: list[Tensor] = []
         logs: list[dict[str, Tensor]] = []

@@ -1,7 +1,9 @@
 """The [training] table of a recipe."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
+
+from annotated_types import Interval
 
 from unnoise.core.errors import InputError
 from unnoise.core.ranges import Count, Fraction, Index, NotNegative, Positive
@@ -34,6 +36,7 @@ class Training:
         precision: what the network computes in; weights and clock stay float32.
         label_dropout: share of the examples whose condition is hidden, for guidance.
         seed: of weights, order, noise and dropout.
+        workers: threads that make batches ahead; 0 makes each when it is needed.
         save_every: steps between checkpoints; None saves at the end only.
         sample_every: steps between sample sheets; None makes one at the end.
         eval_every: steps between evaluations; None evaluates never.
@@ -57,6 +60,7 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     label_dropout: Fraction = 0.1
     seed: int = 0
+    workers: Annotated[int, Interval(ge=0, le=64)] = 0
     save_every: Count | None = None
     sample_every: Count | None = None
     eval_every: Count | None = None

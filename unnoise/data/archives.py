@@ -1,0 +1,151 @@
+"""Pictures in zip and tar files, read in place; nothing is unpacked, so no name can escape."""
+
+import json
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+from typing import Any, cast
+
+from unnoise.core.errors import InputError
+from unnoise.data.gate import MOST_BYTES, SUFFIXES, RefusedFile
+from unnoise.data.sources import LISTS, Entry, Found, Listing, Refusal, normal, shown
+
+
+def scan_zip(path: Path) -> tuple[Listing, list[Refusal]]:
+    """Pictures and lists of a zip file.
+
+    Raises:
+        InputError: it is no zip file.
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise InputError(f"{path} is no zip file that can be read: {error}.") from error
+    listed: Listing = {}
+    refused: list[Refusal] = []
+    for info in archive.infolist():
+        name = info.filename
+        pure = PurePosixPath(name)
+        if info.is_dir() or (pure.suffix.lower() not in SUFFIXES and pure.name not in LISTS):
+            continue
+        if pure.parts[0] == "__MACOSX":  # what macOS adds to every zip
+            continue
+        if info.file_size > MOST_BYTES:
+            refused.append(Refusal(shown(name), f"{info.file_size:,} bytes unpacked; too large"))
+        elif info.flag_bits & 1:
+            refused.append(Refusal(shown(name), "locked with a password"))
+        elif name in listed:
+            refused.append(Refusal(shown(name), "stands twice in the zip file"))
+        else:
+            listed[name] = _zip_reader(archive, info)
+    return listed, refused
+
+
+def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            with archive.open(info) as stream:
+                return stream.read(MOST_BYTES + 1)
+        except Exception as error:  # zlib, lzma, checksums, unknown methods: all the same here
+            raise RefusedFile(f"damaged: {' '.join(str(error).split())[:120]}") from error
+
+    return read
+
+
+def scan_tars(paths: list[Path]) -> Found:
+    """Pictures of tar files in WebDataset's layout: files of one key make one example."""
+    found = Found([])
+    for path in paths:
+        entries, refused = index_tar(path, f"{path.name}/" if len(paths) > 1 else "")
+        found.entries += entries
+        found.refused += refused
+    return found
+
+
+def index_tar(path: Path, before: str = "") -> tuple[list[Entry], list[Refusal]]:
+    """Examples of one tar file, in its own order.
+
+    Arguments:
+        path: an uncompressed tar file.
+        before: put before each name.
+
+    Raises:
+        InputError: it is no tar file, or cut off.
+    """
+    groups: dict[str, dict[str, tuple[int, int]]] = {}
+    refused: list[Refusal] = []
+    try:
+        with tarfile.open(path, "r:") as archive:
+            for member in archive:
+                if not member.isreg():
+                    continue
+                folder, _, base = member.name.rpartition("/")
+                stem, dot, kind = base.partition(".")
+                if not stem or not dot:
+                    continue
+                group = groups.setdefault(f"{folder}/{stem}" if folder else stem, {})
+                if member.size > MOST_BYTES:
+                    refused.append(Refusal(shown(before + member.name), "too large"))
+                elif kind.lower() in group:
+                    refused.append(Refusal(shown(before + member.name), "stands twice"))
+                else:
+                    group[kind.lower()] = (member.offset_data, member.size)
+        _check_end(path)
+    except (tarfile.TarError, OSError, ValueError) as error:
+        raise InputError(f"{path} is no tar file that can be read: {error}.") from error
+    entries: list[Entry] = []
+    for key, parts in groups.items():
+        kinds = [kind for kind in parts if f".{kind.rpartition('.')[2]}" in SUFFIXES]
+        if not kinds:
+            continue
+        name = f"{before}{key}.{kinds[0]}"
+        try:
+            label, text = _described({k: v for k, v in parts.items() if k not in kinds}, path)
+        except (ValueError, RecursionError) as error:
+            refused.append(Refusal(shown(name), f"its label or caption cannot be read: {error}"))
+            continue
+        entries.append(Entry(name, _tar_reader(path, *parts[kinds[0]]), label, text))
+    return entries, refused
+
+
+def _check_end(path: Path) -> None:
+    """A tar file ends in a block of zeros; tarfile takes any end for one."""
+    size = path.stat().st_size
+    if size < 512 or any(_slice(path, size - 512, 512)):
+        raise ValueError("it is cut off")
+
+
+def _described(parts: dict[str, tuple[int, int]], path: Path) -> tuple[str | None, str | None]:
+    """Label and caption out of an example's other files."""
+    table: dict[str, Any] = {}
+    if "json" in parts:
+        read = json.loads(_slice(path, *parts["json"]))
+        table = cast(dict[str, Any], read) if isinstance(read, dict) else {}
+    label: Any = table.get("label", table.get("cls"))
+    text: Any = table.get("text", table.get("caption"))
+    if "cls" in parts:
+        label = _slice(path, *parts["cls"]).decode().strip()
+    if "txt" in parts:
+        text = _slice(path, *parts["txt"]).decode().strip()
+    named = label is not None and not isinstance(label, bool | float | dict | list)
+    return normal(str(label)) if named else None, text if isinstance(text, str) else None
+
+
+def _slice(path: Path, offset: int, size: int) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(size)
+
+
+def _tar_reader(path: Path, offset: int, size: int) -> Callable[[], bytes]:
+    def read() -> bytes:
+        try:
+            content = _slice(path, offset, size)
+        except OSError as error:
+            raise RefusedFile(f"cannot be read: {error.strerror}") from error
+        if len(content) < size:
+            raise RefusedFile(f"cut off: {len(content)} of {size} bytes")
+        return content
+
+    return read

@@ -1,0 +1,75 @@
+"""Arrays of the user's own: .npy files, mapped into memory."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from unnoise.core.errors import InputError
+from unnoise.core.ranges import Fraction
+from unnoise.core.registry import register
+from unnoise.data.base import Dataset
+from unnoise.data.stored import Arrays, Chosen, TensorDataset
+
+
+@register("dataset", "npy")
+def npy(
+    path: str,
+    labels: str | None = None,
+    split: Literal["train", "test"] = "train",
+    held_out: Fraction = 0.1,
+    dequantize: bool = True,
+) -> Dataset:
+    """An array of your own, event shape as in the file; only the rows asked for are read.
+
+    Arguments:
+        path: a .npy file of shape (N, *event), channels first; uint8 has 256 levels from -1 to 1,
+            floats are modelled as they are.
+        labels: a .npy file of class numbers, shape (N,).
+        split: "train", or "test": what is held out.
+        held_out: share that is held out: the last rows, so shuffle the file if it is sorted.
+        dequantize: spread each level over its width in training.
+
+    Raises:
+        InputError: no such file, or no array that can be trained on.
+    """
+    array = _opened(path)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise InputError(f"{path} holds {array.dtype}; accepted are uint8 and floating point.")
+    if array.ndim < 2 or 0 in array.shape:
+        raise InputError(f"{path} has shape {array.shape}; it must be (N, *event), and not empty.")
+    if array.ndim == 4 and array.shape[-1] in (1, 3) and array.shape[1] not in (1, 3):
+        raise InputError(
+            f"{path} has shape {array.shape}, channels last; save array.transpose(0, 3, 1, 2)."
+        )
+    first = len(array) - round(held_out * len(array))
+    index = torch.arange(first) if split == "train" else torch.arange(first, len(array))
+    if len(index) == 0:
+        raise InputError(f"{path}: held_out = {held_out} leaves nothing for {split!r}.")
+    classes = None
+    if labels is not None:
+        given = _opened(labels)
+        if given.shape != array.shape[:1] or given.dtype.kind not in "iu":
+            raise InputError(
+                f"{labels} has shape {given.shape} and type {given.dtype}; needed is one class "
+                f"number for each of {len(array)} rows."
+            )
+        classes = torch.from_numpy(given.astype(np.int64))
+    data = TensorDataset(
+        Path(path).stem,
+        Chosen(Arrays([array]), index),
+        None if classes is None else classes[index],
+        levels=256 if array.dtype == np.uint8 else None,
+        dequantize=dequantize,
+        class_names=None if classes is None else tuple(map(str, range(int(classes.max()) + 1))),
+    )
+    return data
+
+
+def _opened(path: str) -> np.ndarray[Any, Any]:
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path} is no .npy file that can be read: {reason}") from error

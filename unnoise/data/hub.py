@@ -1,0 +1,87 @@
+"""Hugging Face data sets, by way of their own library."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from unnoise.core.errors import InputError
+from unnoise.data.gate import RefusedFile
+from unnoise.data.sources import Entry, Found, normal
+
+
+def scan_hub(name: str) -> Found:
+    """Pictures of a Hugging Face data set.
+
+    The first column of pictures is taken, ``label`` (or the first of classes) and ``text`` (or
+    ``caption``) beside it.
+
+    Arguments:
+        name: "NAME", "NAME#SPLIT" ("train" when absent), or a folder written by ``save_to_disk``.
+            A name that is no folder is looked for on the hub: that is the network.
+
+    Raises:
+        InputError: the library is missing, or there are no such data, split or pictures.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(
+            'This needs datasets. Install it with: pip install "unnoise[hf]"'
+        ) from error
+    source, _, split = name.partition("#")
+    lib: Any = datasets
+    try:
+        if Path(source).is_dir() and _is_saved(Path(source)):
+            loaded = lib.load_from_disk(source)
+            table = loaded[split or "train"] if isinstance(loaded, dict) else loaded
+        else:
+            table = lib.load_dataset(source, split=split or "train")
+    except Exception as error:  # the library raises whatever its file systems do
+        reason = " ".join(str(error).split())[:150]
+        raise InputError(f"hf:{name} cannot be loaded: {reason}.") from error
+    kinds: dict[str, Any] = dict(table.features)
+    pictures = [key for key, kind in kinds.items() if isinstance(kind, lib.Image)]
+    if not pictures:
+        raise InputError(f"hf:{name} has no column of pictures; it has: {', '.join(kinds)}.")
+    classes = [key for key, kind in kinds.items() if isinstance(kind, lib.ClassLabel)]
+    label = next((key for key in ("label", *classes) if key in kinds), None)
+    text = next((key for key in ("text", "caption") if key in kinds), None)
+    # The files as they are, for our own gate to look at.
+    table = table.cast_column(pictures[0], lib.Image(decode=False))
+    labels = [_named(kinds[label], each) for each in table[label]] if label else [None] * len(table)
+    texts = [each if isinstance(each, str) else None for each in table[text]] if text else None
+    entries = [
+        Entry(
+            f"{number:09d}",
+            _reader(table, number, pictures[0]),
+            labels[number],
+            None if texts is None else texts[number],
+        )
+        for number in range(len(table))
+    ]
+    return Found(entries)
+
+
+def _is_saved(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
+def _named(kind: Any, value: Any) -> str | None:
+    if value is None or isinstance(value, float | dict | list):
+        return None
+    return normal(kind.int2str(value) if hasattr(kind, "int2str") else str(value))
+
+
+def _reader(table: Any, number: int, column: str) -> Callable[[], bytes]:
+    def read() -> bytes:
+        cell = table[number][column]
+        if not cell:
+            raise RefusedFile("no picture in its row")
+        if cell.get("bytes"):
+            return cell["bytes"]
+        try:
+            return Path(cell["path"]).read_bytes()
+        except (OSError, TypeError) as error:
+            raise RefusedFile(f"cannot be read: {error}") from error
+
+    return read

@@ -1,0 +1,267 @@
+"""Pictures of the user's own: listed, split, decoded in parallel, and those left out named."""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.core.ranges import Count, Fraction
+from unnoise.core.registry import register
+from unnoise.data.base import Dataset
+from unnoise.data.flips import Flipped
+from unnoise.data.gate import Look, RefusedFile, read_picture
+from unnoise.data.sources import Entry, Found, Refusal, normal, scan, shown
+from unnoise.data.stored import TensorDataset
+
+_MOST_MEMORY = 4 << 30
+_TOLD = 3
+_TOGETHER = 64  # files that one process decodes at a time
+
+Tell = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+@dataclass
+class Decoded:
+    """Pictures read so far, in the order of their source.
+
+    Arguments:
+        entries: those that were kept.
+        refused: those that were not, and why.
+    """
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    refused: list[Refusal] = field(default_factory=list[Refusal])
+
+
+def splits(path: str, test: str | None, held_out: float) -> tuple[Found, Found]:
+    """What to train on, and what to hold out.
+
+    A picture's part hangs on its name alone, so that it does not change when others are added.
+
+    Arguments:
+        path: the source.
+        test: another source to hold out; None takes a share of the first.
+        held_out: that share.
+    """
+    found = scan(path)
+    if test is not None:
+        other = scan(test)
+        _same_classes(found, other, test)
+        return found, other
+    marks = [_mark(entry.name) < held_out for entry in found.entries]
+    kept = [entry for entry, mark in zip(found.entries, marks, strict=True) if not mark]
+    rest = [entry for entry, mark in zip(found.entries, marks, strict=True) if mark]
+    return Found(kept, found.refused), Found(rest)
+
+
+def _mark(name: str) -> float:
+    """A number in [0, 1) that hangs on a name."""
+    digest = blake2b(normal(name).encode("utf-8", "surrogateescape"), digest_size=8).digest()
+    return int.from_bytes(digest, "little") / 2**64
+
+
+def _same_classes(found: Found, other: Found, test: str) -> None:
+    known = found.classes
+    if known is None:
+        other.entries = [replace(entry, label=None) for entry in other.entries]
+        return
+    new = sorted({entry.label or "none" for entry in other.entries} - set(known))
+    if new:
+        raise InputError(
+            f"{test} has classes that the training data has not: {', '.join(new[:5])}."
+        )
+
+
+def decode(
+    found: Found, look: Look, kept: Decoded, workers: int = 1, tell: Tell = _silent
+) -> Iterator[NDArray[np.uint8]]:
+    """Pixels of the pictures of a source, in its order.
+
+    Arguments:
+        found: the source.
+        look: what to make of each.
+        kept: takes the entries whose pixels were given, and the refused ones.
+        workers: processes that decode; small pictures keep Python's lock, so threads gain nothing.
+        tell: called with pictures done, and all of them.
+
+    Raises:
+        InputError: ``look`` has no size and the pictures differ in theirs.
+    """
+    kept.refused += found.refused
+    shape: tuple[int, ...] | None = None
+    answers = _answers(found.entries, look, workers)
+    for done, (entry, answer) in enumerate(zip(found.entries, answers, strict=True), 1):
+        tell(done, len(found.entries))
+        if isinstance(answer, str):
+            kept.refused.append(Refusal(shown(entry.name), answer))
+            continue
+        shape = answer.shape if shape is None else shape
+        if answer.shape != shape:
+            raise InputError(
+                f"{shown(entry.name)} is {answer.shape[2]} x {answer.shape[1]}, others are "
+                f"{shape[2]} x {shape[1]}; say a size that all are scaled to."
+            )
+        kept.entries.append(entry)
+        yield answer
+
+
+Answer = NDArray[np.uint8] | str
+
+
+def _answers(entries: list[Entry], look: Look, workers: int) -> Iterator[Answer]:
+    """Pixels of each entry, or the reason why there are none."""
+    parts = [entries[i : i + _TOGETHER] for i in range(0, len(entries), _TOGETHER)]
+    if workers == 1 or len(parts) < 2 * workers:
+        for part in parts:
+            yield from _decoded(_contents(part), look)
+        return
+    from concurrent.futures import Future, ProcessPoolExecutor
+
+    # Not forked: torch's threads do not survive that.
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        waiting: deque[Future[list[Answer]]] = deque()
+        try:
+            for part in parts:
+                waiting.append(pool.submit(_decoded, _contents(part), look))
+                if len(waiting) > 2 * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _contents(entries: list[Entry]) -> list[bytes | str]:
+    """Files as they are, or the reason why they cannot be read."""
+    found: list[bytes | str] = []
+    for entry in entries:
+        try:
+            found.append(entry.read())
+        except RefusedFile as error:
+            found.append(str(error))
+    return found
+
+
+def _decoded(contents: list[bytes | str], look: Look) -> list[Answer]:
+    found: list[Answer] = []
+    for content in contents:
+        try:
+            found.append(content if isinstance(content, str) else read_picture(content, look))
+        except RefusedFile as error:
+            found.append(str(error))
+    return found
+
+
+def check_refused(kept: Decoded, most: float, where: str) -> None:
+    """Stop where too many files were left out, or all.
+
+    Raises:
+        InputError: names the first of them.
+    """
+    total = len(kept.refused) + len(kept.entries)
+    if kept.entries and len(kept.refused) <= most * total:
+        return
+    raise InputError(
+        f"{where}: {told(kept.refused, total)} At most {most:.0%} may be; mend or remove them, or "
+        "allow more with bad = 0.5 (--bad 0.5)."
+    )
+
+
+def told(refused: Sequence[Refusal], total: int) -> str:
+    """Refused files in a sentence, the first three by name."""
+    first = "; ".join(f"{each.name}: {each.reason}" for each in refused[:_TOLD])
+    more = f"; and {len(refused) - _TOLD} more" if len(refused) > _TOLD else ""
+    return f"{len(refused)} of {total} files are left out ({first}{more})."
+
+
+def numbered(entries: list[Entry], classes: tuple[str, ...] | None) -> Tensor | None:
+    """Labels as class numbers, shape (N,), int64; None without classes."""
+    if classes is None:
+        return None
+    number = {name: i for i, name in enumerate(classes)}
+    return torch.tensor([number[entry.label or ""] for entry in entries])
+
+
+def captions(entries: list[Entry]) -> list[str] | None:
+    """Captions, "" where one is missing; None where all are."""
+    texts = [entry.text or "" for entry in entries]
+    return texts if any(texts) else None
+
+
+@register("dataset", "images")
+def images(
+    path: str,
+    size: Count | None = None,
+    split: Literal["train", "test"] = "train",
+    test: str | None = None,
+    held_out: Fraction = 0.1,
+    labels: bool = True,
+    channels: Literal[1, 3] = 3,
+    background: Literal["white", "black"] = "white",
+    flip: bool = False,
+    dequantize: bool = True,
+    bad: Fraction = 0.05,
+) -> Dataset:
+    """Pictures of your own, decoded once into memory; event shape (channels, size, size).
+
+    For more than some ten thousand pictures, ``unnoise prepare`` once and train on kind "prepared".
+
+    Arguments:
+        path: a folder, a .zip or .tar file, or ``hf:NAME`` (see ``scan`` for what they may hold).
+        size: side of the square that is cut from the middle and scaled; None needs equal sizes.
+        split: "train", or "test": what is held out.
+        test: a second source that is held out; None takes a share of ``path``.
+        held_out: that share, chosen by the files' names.
+        labels: whether classes (folders, or the list's ``label``) come with the pictures.
+        channels: 3 for colour, 1 for grey.
+        background: what shows through transparent pixels.
+        flip: show every second picture mirrored, in training.
+        dequantize: spread each level over its width in training.
+        bad: largest share of files that may be damaged; they are left out and named.
+
+    Raises:
+        InputError: nothing there, too many bad files, sizes that differ, or too much for memory.
+    """
+    found, rest = splits(path, test, held_out)
+    classes = found.classes if labels else None
+    chosen = {"train": found, "test": rest}[split]
+    if not chosen.entries:
+        raise InputError(
+            f"data {path} holds nothing out; give held_out a share such as 0.1, or a test source."
+        )
+    if size is not None and len(chosen.entries) * channels * size**2 > _MOST_MEMORY:
+        raise InputError(
+            f"{len(chosen.entries):,} pictures of size {size} need more than 4 GiB of memory. "
+            f"Prepare them once: unnoise prepare {path} data/NAME --size {size}"
+        )
+    kept = Decoded()
+    look = Look(size, channels, {"white": 255, "black": 0}[background])
+    pixels = list(decode(chosen, look, kept))
+    check_refused(kept, bad, path)
+    data = TensorDataset(
+        _name(path),
+        torch.from_numpy(np.stack(pixels)),
+        numbered(kept.entries, classes),
+        levels=256,
+        dequantize=dequantize,
+        class_names=classes,
+        texts=captions(kept.entries),
+        refused=kept.refused,
+    )
+    return Flipped(data) if flip and split == "train" else data
+
+
+def _name(path: str) -> str:
+    return normal(path.rstrip("/").rpartition("/")[2]) or "images"

@@ -1,0 +1,300 @@
+"""Pictures prepared once: arrays on disk with their checksums, read row by row afterwards.
+
+::
+
+    data/cifar/
+      manifest.json        format, settings, sha256 of every other file; written last
+      train-00000.npy ...  pixels, uint8, (n, channels, H, W)
+      train.jsonl          a line for each example: name, label, text
+      train.safetensors    what is known of the whole: mean, variance ... (a DataInfo)
+      test ...             the same for what is held out, where anything is
+      refused.jsonl        files that were left out, and why
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.core.files import pack, sync_folder, unpack, write_atomic
+from unnoise.core.registry import register
+from unnoise.data.base import DataInfo, Dataset, info_fields, info_from
+from unnoise.data.flips import Flipped
+from unnoise.data.gate import Look
+from unnoise.data.pictures import (
+    Decoded,
+    Tell,
+    check_refused,
+    decode,
+    numbered,
+    splits,
+)
+from unnoise.data.sources import Refusal, shown
+from unnoise.data.stored import Arrays, StoredDataset, describe
+
+FORMAT = 1
+_SHARD = 64 << 20
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a preparation did.
+
+    Arguments:
+        path: the folder.
+        counts: examples by split.
+        refused: files that were left out.
+    """
+
+    path: Path
+    counts: dict[str, int]
+    refused: tuple[Refusal, ...]
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    look: Look,
+    *,
+    test: str | None = None,
+    held_out: float = 0.1,
+    bad: float = 0.05,
+    licence: str = "unknown",
+    workers: int = 1,
+    tell: Tell | None = None,
+) -> Report:
+    """Check, decode, scale and store the pictures of a source.
+
+    The folder appears whole or not at all.
+
+    Arguments:
+        source: as for ``images``: a folder, a .zip or .tar file, ``hf:NAME``.
+        out: a folder that does not exist yet.
+        look: size, channels, background.
+        test: a second source to hold out; None takes a share of the first.
+        held_out: that share.
+        bad: largest share of files that may be refused.
+        licence: of the data, with its source; goes into every model trained on it.
+        workers: processes that decode; with more than one, a script of yours needs
+            ``if __name__ == "__main__":`` around its own work.
+        tell: called with pictures done, and all of them.
+
+    Raises:
+        InputError: ``out`` exists, nothing is there, sizes differ, or too many files are bad.
+        StorageError: the disk is full or cannot be written; nothing is left behind.
+    """
+    out = Path(out)
+    if out.exists():
+        raise InputError(f"{out} exists already; give the name of a new folder.")
+    found, rest = splits(str(source), test, held_out)
+    classes = found.classes
+    part = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    kept: dict[str, Decoded] = {}
+    total = len(found.entries) + len(rest.entries)
+    before = 0
+
+    def told(done: int, _: int) -> None:
+        if tell is not None:
+            tell(before + done, total)
+
+    try:
+        try:
+            _clear(out)
+            part.mkdir(parents=True)
+            hashes: dict[str, str] = {}
+            for split, each in (("train", found), ("test", rest)):
+                if not each.entries and split == "test":
+                    continue
+                kept[split] = Decoded()
+                pixels = decode(each, look, kept[split], workers, told)
+                _write_split(part, split, pixels, kept[split], out.name, classes, licence, hashes)
+                before += len(each.entries)
+                check_refused(kept[split], bad, str(source))
+            refused = tuple(r for each in kept.values() for r in each.refused)
+            counts = {split: len(each.entries) for split, each in kept.items()}
+            text = "".join(json.dumps(asdict(r), ensure_ascii=False) + "\n" for r in refused)
+            _write(part / "refused.jsonl", text.encode(), hashes)
+            document = {
+                "format": FORMAT,
+                "kind": "pictures",
+                "source": shown(str(source)),
+                "look": asdict(look),
+                "counts": counts,
+                "classes": classes,
+                "sha256": hashes,
+            }
+            write_atomic(part / "manifest.json", json.dumps(document, indent=1).encode())
+            part.rename(out)
+            sync_folder(out.parent)
+        except StorageError:
+            raise
+        except OSError as error:
+            raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return Report(out, counts, refused)
+
+
+def _clear(out: Path) -> None:
+    """Remove what a killed preparation of the same folder left behind."""
+    for path in out.parent.glob(f".{out.name}.partial-*"):
+        number = path.name.rpartition("-")[2]
+        with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
+            os.kill(int(number), 0)
+            continue
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _write(path: Path, content: bytes, hashes: dict[str, str]) -> None:
+    write_atomic(path, content)
+    hashes[path.name] = hashlib.sha256(content).hexdigest()
+
+
+def _write_split(
+    folder: Path,
+    split: str,
+    pixels: Iterator[NDArray[np.uint8]],
+    kept: Decoded,
+    name: str,
+    classes: tuple[str, ...] | None,
+    licence: str,
+    hashes: dict[str, str],
+) -> None:
+    """Shards, table and description of one split."""
+    paths: list[Path] = []
+    held: list[NDArray[np.uint8]] = []
+
+    def flush() -> None:
+        if held:
+            path = folder / f"{split}-{len(paths):05d}.npy"
+            _save(path, np.stack(held), hashes)
+            paths.append(path)
+            held.clear()
+
+    for picture in pixels:
+        held.append(picture)
+        if len(held) * picture.nbytes >= _SHARD:
+            flush()
+    flush()
+    if not paths:
+        return  # whoever counts the refused ones says so
+    labels = numbered(kept.entries, classes)
+    known = describe(
+        name, Arrays(_mapped(paths)), labels, 256, licence=licence, class_names=classes
+    )
+    values, tensors = info_fields(known)
+    _write(folder / f"{split}.safetensors", pack({"kind": "data", "data": values}, tensors), hashes)
+    lines = [
+        {"name": shown(entry.name), "label": entry.label, "text": entry.text}
+        for entry in kept.entries
+    ]
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    _write(folder / f"{split}.jsonl", text.encode("utf-8", "backslashreplace"), hashes)
+
+
+def _save(path: Path, array: NDArray[np.uint8], hashes: dict[str, str]) -> None:
+    with path.open("wb") as stream:
+        np.save(stream, array, allow_pickle=False)
+        stream.flush()
+        os.fsync(stream.fileno())
+    hashes[path.name] = file_hash(path)
+
+
+def file_hash(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _mapped(paths: list[Path]) -> list[NDArray[np.uint8]]:
+    return [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
+
+
+@final
+class PreparedDataset(StoredDataset):
+    """Pictures of a prepared folder; see ``prepared``."""
+
+
+@register("dataset", "prepared")
+def prepared(
+    path: str,
+    split: Literal["train", "test"] = "train",
+    labels: bool = True,
+    flip: bool = False,
+    dequantize: bool = True,
+    check: bool = True,
+) -> Dataset:
+    """Pictures that ``unnoise prepare`` stored, read from disk row by row.
+
+    Arguments:
+        path: the folder.
+        split: "train" or "test".
+        labels: whether classes come with the pictures.
+        flip: show every second picture mirrored, in training.
+        dequantize: spread each level over its width in training.
+        check: compare every file with its checksum first (2 GB/s).
+
+    Raises:
+        InputError: no such folder or split.
+        DamagedFileError: a file is not what was prepared.
+    """
+    folder = Path(path)
+    document = _manifest(folder)
+    hashes = cast(dict[str, str], document["sha256"])
+    counts = cast(dict[str, int], document["counts"])
+    if split not in counts:
+        raise InputError(
+            f"{path} holds nothing out; prepare it with --held-out 0.1 or --test SOURCE."
+        )
+    names = [f"{split}.safetensors", f"{split}.jsonl"]
+    shards = sorted(name for name in hashes if name.startswith(f"{split}-"))
+    for name in (*names, *(shards if check else [])):
+        file = folder / name
+        if not file.is_file() or file_hash(file) != hashes.get(name):
+            raise DamagedFileError(f"{file} is damaged or changed since it was prepared.")
+    container, tensors = unpack(folder / names[0])
+    info: DataInfo = info_from(container["data"], tensors)
+    lines = (folder / names[1]).read_text("utf-8").splitlines()
+    found = [cast(dict[str, Any], json.loads(line)) for line in lines]
+    numbers = None
+    if labels and info.class_names is not None:
+        place = {name: i for i, name in enumerate(info.class_names)}
+        numbers = torch.tensor([place[line["label"]] for line in found])
+    if numbers is None:
+        info = replace(info, classes=None, class_names=None)
+    texts = [line["text"] or "" for line in found]
+    stored = Arrays(_mapped([folder / name for name in shards]))
+    data = PreparedDataset(
+        info, stored, numbers, dequantize=dequantize, texts=texts if any(texts) else None
+    )
+    return Flipped(data) if flip and split == "train" else data
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    file = folder / "manifest.json"
+    if not file.is_file():
+        raise InputError(
+            f"{folder} is no prepared data. Make it with: unnoise prepare SOURCE {folder} --size 32"
+        )
+    try:
+        document = json.loads(file.read_text("utf-8"))
+        sound = document["kind"] == "pictures" and {"counts", "sha256"} <= set(document)
+        if document["format"] != FORMAT:
+            raise InputError(
+                f"{folder} has format {document['format']}; this version reads {FORMAT}."
+            )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DamagedFileError(f"{file} is damaged: {error}.") from error
+    if not sound:
+        raise DamagedFileError(f"{file} does not describe prepared pictures.")
+    return document

@@ -1,0 +1,377 @@
+"""WebDataset tar shards, from disk or URL, for what does not fit one machine.
+
+Examples have numbers here as everywhere, so a run can be stopped and resumed; an epoch visits the
+shards in a random order, some at a time, and only those are kept near.
+"""
+
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+import weakref
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, cast, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.core.files import write_atomic
+from unnoise.core.noise import Noise
+from unnoise.core.ranges import Count
+from unnoise.core.registry import register
+from unnoise.data.archives import index_tar
+from unnoise.data.base import Batch, Dataset
+from unnoise.data.flips import Flipped
+from unnoise.data.gate import Look, RefusedFile, read_picture
+from unnoise.data.prepared import file_hash
+from unnoise.data.sources import Entry, Found, Refusal, shown
+from unnoise.data.stored import describe
+
+_KIND = "wids-shard-index-v1"  # the index that WebDataset's own tools write
+_LOOKED_AT = 2048  # examples that mean and variance are taken from
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar file.
+
+    Arguments:
+        name: relative to the index.
+        count: its examples.
+        sha256: of the file, "" where it is unknown.
+    """
+
+    name: str
+    count: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is known of all shards.
+
+    Arguments:
+        base: folder or URL that the shards' names are relative to.
+        shards: in order.
+        classes: names of the classes, None where they are unknown.
+    """
+
+    base: str
+    shards: tuple[Shard, ...]
+    classes: tuple[str, ...] | None
+
+
+def write_index(folder: str | Path, out: str | Path | None = None) -> Path:
+    """List the tar files of a folder with their counts, checksums and classes, in an index.json.
+
+    Arguments:
+        folder: holds .tar files in WebDataset's layout.
+        out: the index; "index.json" beside the shards when absent.
+
+    Raises:
+        InputError: no tar files there, or one cannot be read.
+    """
+    top = Path(folder)
+    paths = sorted(top.glob("*.tar"))
+    if not paths:
+        raise InputError(f"{folder} holds no .tar files.")
+    listed: list[dict[str, Any]] = []
+    every = Found([])
+    for path in paths:
+        entries, _ = index_tar(path)
+        every.entries += entries
+        listed.append({"url": path.name, "nsamples": len(entries), "sha256": file_hash(path)})
+    document: dict[str, Any] = {"__kind__": _KIND, "wids_version": 1, "shardlist": listed}
+    if every.classes is not None:
+        document["classes"] = list(every.classes)
+    target = top / "index.json" if out is None else Path(out)
+    write_atomic(target, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
+    return target
+
+
+def read_index(path: str) -> Index:
+    """The index of a folder, a .json file or a URL; a folder without one is looked through.
+
+    Raises:
+        InputError: there is none, or it names files outside its own folder.
+    """
+    if _is_url(path):
+        url = path if path.endswith(".json") else path.rstrip("/") + "/index.json"
+        return _index(fetch(url).decode(), url.rpartition("/")[0], url)
+    place = Path(path)
+    file = place / "index.json" if place.is_dir() else place
+    if file.is_file() and file.suffix == ".json":
+        return _index(file.read_text("utf-8"), str(file.parent), str(file))
+    if not place.is_dir() or not (paths := sorted(place.glob("*.tar"))):
+        raise InputError(f"{path}: give a folder of .tar files, its index.json, or a URL of one.")
+    every = Found([])
+    shards: list[Shard] = []
+    for each in paths:
+        entries, _ = index_tar(each)
+        every.entries += entries
+        shards.append(Shard(each.name, len(entries)))
+    return Index(str(place), tuple(shards), every.classes)
+
+
+def _is_url(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+def _index(text: str, base: str, where: str) -> Index:
+    try:
+        document = json.loads(text)
+        listed = document["shardlist"]
+        shards = tuple(
+            Shard(str(each["url"]), int(each["nsamples"]), str(each.get("sha256", "")))
+            for each in listed
+        )
+        classes = document.get("classes")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{where} is no index of shards ({_KIND}): {error}. Write one with: unnoise prepare "
+            "FOLDER FOLDER/index.json"
+        ) from error
+    for shard in shards:
+        if not re.fullmatch(r"[\w][\w.-]*(/[\w][\w.-]*)*", shard.name) or shard.count < 0:
+            raise InputError(
+                f"{where}: shard {shown(shard.name)!r} must be a name beside the index."
+            )
+    if not sum(shard.count for shard in shards):
+        raise InputError(f"{where} lists no examples.")
+    return Index(base, shards, None if classes is None else tuple(map(str, classes)))
+
+
+def fetch(url: str) -> bytes:
+    """The content behind a URL that the user gave.
+
+    Raises:
+        StorageError: it cannot be had after three tries.
+    """
+    for attempt in range(_TRIES):
+        try:
+            with urllib.request.urlopen(url, timeout=60) as stream:
+                return stream.read()
+        except (urllib.error.URLError, OSError) as error:
+            if attempt + 1 == _TRIES or isinstance(error, urllib.error.HTTPError):
+                reason = getattr(error, "reason", error)
+                raise StorageError(f"cannot read {url}: {reason}.") from error
+    raise AssertionError
+
+
+@final
+class ShardedPictures(Dataset):
+    """Pictures in tar shards, by number; the shards of which some are asked for are kept near.
+
+    Arguments:
+        index: the shards.
+        look: what to make of each picture.
+        labels: whether classes come with them.
+        classes: number of classes, where the index names none and labels are numbers.
+        dequantize: spread each level over its width in training.
+        cache: folder for shards from a URL; None keeps a few in a temporary one.
+        together: shards that are mixed with each other within an epoch.
+
+    A picture that is damaged is replaced by the one before it, and named in ``refused``.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        look: Look,
+        *,
+        labels: bool = True,
+        classes: int | None = None,
+        dequantize: bool = True,
+        cache: str | None = None,
+        together: int = 8,
+    ) -> None:
+        self.index, self.look, self.dequantize = index, look, dequantize
+        self.cache, self.together = cache, together
+        self.stretches = tuple(shard.count for shard in index.shards)
+        self.ends = torch.tensor(self.stretches).cumsum(0)
+        names = index.classes or (None if classes is None else tuple(map(str, range(classes))))
+        self.numbers = {name: i for i, name in enumerate(names)} if labels and names else None
+        self._open: OrderedDict[int, list[Entry]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._temporary: str | None = None
+        self.refused: list[Refusal] = []
+        self.info = self._described(names if self.numbers is not None else None)
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def batch(self, index: Tensor, noise: Noise | None = None) -> Batch:
+        pixels, labels = self._rows(index)
+        stored = torch.from_numpy(np.stack(pixels))
+        u: Tensor | float = 0.5
+        if self.dequantize and noise is not None:
+            u = noise.child("dequantize").uniform(stored.float())
+        cond = None if self.numbers is None else Condition(label=torch.tensor(labels))
+        return Batch(self.info.to_model(stored, u), cond)
+
+    def _rows(self, index: Tensor) -> tuple[list[NDArray[np.uint8]], list[int]]:
+        pixels: list[NDArray[np.uint8]] = []
+        labels: list[int] = []
+        for number in index.tolist():
+            which = int(torch.searchsorted(self.ends, number, right=True))
+            entries = self._entries(which)
+            row = number - int(self.ends[which]) + len(entries)
+            picture, entry = self._good(entries, row)
+            pixels.append(picture)
+            if self.numbers is not None:
+                if entry.label not in self.numbers:
+                    raise DamagedFileError(
+                        f"{shown(entry.name)} has class {entry.label!r}, which the index does not "
+                        "name; write the index anew, or set classes."
+                    )
+                labels.append(self.numbers[entry.label])
+        return pixels, labels
+
+    def _good(self, entries: list[Entry], row: int) -> tuple[NDArray[np.uint8], Entry]:
+        """The picture, or the nearest one before it (around the shard) that is whole."""
+        for back in range(len(entries)):
+            entry = entries[row - back]
+            try:
+                return read_picture(entry.read(), self.look), entry
+            except RefusedFile as error:
+                refusal = Refusal(shown(entry.name), str(error))
+                if refusal not in self.refused:
+                    self.refused.append(refusal)
+        raise DamagedFileError(f"no picture of the shard of {entries[0].name} can be read.")
+
+    def _entries(self, which: int) -> list[Entry]:
+        """Examples of a shard, which is fetched if it is not near."""
+        with self._lock:
+            if which in self._open:
+                self._open.move_to_end(which)
+                return self._open[which]
+            shard = self.index.shards[which]
+            path = self._near(shard)
+            entries, _ = index_tar(path, f"{shard.name}/")
+            if len(entries) != shard.count:
+                raise DamagedFileError(
+                    f"{path} has {len(entries)} examples, its index says {shard.count}; write the "
+                    "index anew: unnoise prepare FOLDER FOLDER/index.json"
+                )
+            self._open[which] = entries
+            # The groups of two neighbouring steps, and one to spare.
+            if len(self._open) > 2 * self.together + 1:
+                old, _ = self._open.popitem(last=False)
+                self._forget(self.index.shards[old])
+            return entries
+
+    def _near(self, shard: Shard) -> Path:
+        """The shard's file on this machine."""
+        if not _is_url(self.index.base):
+            return Path(self.index.base) / shard.name
+        path = self._folder() / shard.name.replace("/", "_")
+        if not path.is_file():
+            content = fetch(f"{self.index.base}/{shard.name}")
+            if shard.sha256 and hashlib.sha256(content).hexdigest() != shard.sha256:
+                raise DamagedFileError(
+                    f"{self.index.base}/{shard.name} is not what its index says."
+                )
+            write_atomic(path, content)
+        return path
+
+    def _folder(self) -> Path:
+        if self.cache is not None:
+            Path(self.cache).mkdir(parents=True, exist_ok=True)
+            return Path(self.cache)
+        if self._temporary is None:
+            self._temporary = tempfile.mkdtemp(prefix="unnoise-shards-")
+            weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
+        return Path(self._temporary)
+
+    def _forget(self, shard: Shard) -> None:
+        if self._temporary is not None:
+            (self._folder() / shard.name.replace("/", "_")).unlink(missing_ok=True)
+
+    def _described(self, names: tuple[str, ...] | None) -> Any:
+        """Mean and variance of the first examples; count and hash of all that the index lists."""
+        self.numbers, numbers = None, self.numbers
+        pixels, _ = self._rows(torch.arange(min(_LOOKED_AT, len(self))))
+        self.numbers = numbers
+        shape = pixels[0].shape
+        odd = next((p.shape for p in pixels if p.shape != shape), None)
+        if odd is not None:
+            raise InputError(f"pictures differ in size ({shape[1:]}, {odd[1:]}); say a size.")
+        name = self.index.base.rstrip("/").rpartition("/")[2] or "shards"
+        info = describe(name, torch.from_numpy(np.stack(pixels)), None, 256)
+        listed = repr((self.index.shards, names, self.look)).encode()
+        return replace(
+            info,
+            classes=None if names is None else len(names),
+            class_names=names,
+            covariance=None,  # of so few it would be a guess
+            count=len(self),
+            sha256=hashlib.sha256(listed).hexdigest(),
+        )
+
+
+@register("dataset", "webdataset")
+def webdataset(
+    path: str,
+    size: Count,
+    split: Literal["train", "test"] = "train",
+    test: str | None = None,
+    labels: bool = True,
+    classes: Count | None = None,
+    channels: Literal[1, 3] = 3,
+    background: Literal["white", "black"] = "white",
+    flip: bool = False,
+    dequantize: bool = True,
+    cache: str | None = None,
+    together: Count = 8,
+) -> Dataset:
+    """Pictures in WebDataset's tar shards, read while training; event shape (channels, size, size).
+
+    Mean and variance are those of the first 2,048 examples.
+
+    Arguments:
+        path: a folder of .tar files, its index.json (``unnoise prepare FOLDER FOLDER/index.json``
+            writes one), or a URL of either.
+        size: side of the square that is cut from the middle and scaled.
+        split: "train", or "test": what ``test`` names.
+        test: shards that are held out, given like ``path``.
+        labels: whether classes (``.cls`` files, or ``label`` in ``.json`` files) come with them.
+        classes: number of classes, for an index that does not name them.
+        channels: 3 for colour, 1 for grey.
+        background: what shows through transparent pixels.
+        flip: show every second picture mirrored, in training.
+        dequantize: spread each level over its width in training.
+        cache: folder that shards from a URL are kept in; None keeps those at work, in a temporary
+            one.
+        together: shards that are mixed with each other within an epoch.
+
+    Raises:
+        InputError: no shards there, or no index where one is needed.
+        StorageError: a URL cannot be read.
+    """
+    if split == "test" and test is None:
+        raise InputError(f"data {path} holds nothing out; name held-out shards with test = PATH.")
+    index = read_index(path)
+    if split == "test":
+        index = replace(read_index(cast(str, test)), classes=index.classes)
+    look = Look(size, channels, {"white": 255, "black": 0}[background])
+    data = ShardedPictures(
+        index,
+        look,
+        labels=labels,
+        classes=classes,
+        dequantize=dequantize,
+        cache=cache,
+        together=together,
+    )
+    return Flipped(data) if flip and split == "train" else data

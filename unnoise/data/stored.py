@@ -1,0 +1,257 @@
+"""Data sets of stored values: tensors in memory, or arrays on disk that are read row by row."""
+
+import hashlib
+from abc import ABC
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol, final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.errors import InputError
+from unnoise.core.noise import Noise
+from unnoise.data.base import Batch, DataInfo, Dataset
+from unnoise.data.clouds import Clouds
+from unnoise.data.sources import Refusal
+
+_AT_ONCE = 8 << 20  # values in float64 when moments are taken
+_MOST_COVARIANCE = 1024
+
+
+class Rows(Protocol):
+    """Stored values by number; a tensor is one."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor, /) -> Tensor: ...
+
+
+@final
+class Arrays:
+    """Rows of several arrays one after another, such as memory-mapped files.
+
+    Arguments:
+        parts: arrays of shape (n_i, *event), all of one event shape and type.
+    """
+
+    def __init__(self, parts: Sequence[np.ndarray[Any, Any]]) -> None:
+        self.parts = list(parts)
+        self.ends = np.cumsum([len(part) for part in self.parts])
+        self.shape = (int(self.ends[-1]), *self.parts[0].shape[1:])
+        self.dtype = torch.from_numpy(np.empty(0, self.parts[0].dtype)).dtype
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        asked = index.numpy()
+        found = np.empty((len(asked), *self.shape[1:]), self.parts[0].dtype)
+        which = np.searchsorted(self.ends, asked, side="right")
+        for number in np.unique(which):
+            here = which == number
+            first = self.ends[number] - len(self.parts[number])
+            found[here] = self.parts[number][asked[here] - first]
+        return torch.from_numpy(found)
+
+
+@final
+class Chosen:
+    """Some rows of others, by number.
+
+    Arguments:
+        rows: all of them.
+        index: numbers of those that are meant, shape (N,), int64.
+    """
+
+    def __init__(self, rows: Rows, index: Tensor) -> None:
+        self.rows, self.index = rows, index
+        self.shape = (len(index), *rows.shape[1:])
+        self.dtype = rows.dtype
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, index: Tensor, /) -> Tensor:
+        return self.rows[self.index[index]]
+
+
+class StoredDataset(Dataset, ABC):
+    """A data set whose values lie in rows.
+
+    Arguments:
+        info: what is known of it.
+        stored: stored values, shape (N, *event).
+        labels: classes 0, 1 ..., shape (N,), or None.
+        dequantize: draw u anew for every example that is asked for with noise.
+        law: of the modelled values, where it is known.
+        texts: a caption for each example ("" for none), or None.
+        refused: files that were left out, and why.
+    """
+
+    def __init__(
+        self,
+        info: DataInfo,
+        stored: Rows,
+        labels: Tensor | None,
+        *,
+        dequantize: bool = True,
+        law: Clouds | None = None,
+        texts: Sequence[str] | None = None,
+        refused: Sequence[Refusal] = (),
+    ) -> None:
+        self.info, self.stored, self.labels, self.law = info, stored, labels, law
+        self.dequantize = dequantize and info.levels is not None
+        self.texts = None if texts is None else tuple(texts)
+        self.refused = tuple(refused)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def batch(self, index: Tensor, noise: Noise | None = None) -> Batch:
+        stored = self.stored[index]
+        u: Tensor | float = 0.5
+        if self.dequantize and noise is not None:
+            u = noise.child("dequantize").uniform(stored.float())
+        cond = None if self.labels is None else Condition(label=self.labels[index])
+        return Batch(self.info.to_model(stored, u), cond)
+
+
+@final
+class TensorDataset(StoredDataset):
+    """A data set of the user's own values.
+
+    Arguments:
+        name: of the data set.
+        stored: stored values, shape (N, *event); integers 0 ... levels - 1 for discrete data.
+        labels: classes 0, 1 ..., shape (N,), or None.
+        levels: number of levels, None for continuous data.
+        low, high: ends of the modelled range of discrete data.
+        dequantize: draw u anew for every example that is asked for with noise.
+        licence: of the data, with its source.
+        law: of the modelled values, where it is known.
+        class_names: what the labels are called.
+        texts: a caption for each example ("" for none), or None.
+        refused: files that were left out, and why.
+
+    Raises:
+        InputError: empty, NaN, levels or labels out of range.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        stored: Rows,
+        labels: Tensor | None = None,
+        *,
+        levels: int | None = None,
+        low: float = -1.0,
+        high: float = 1.0,
+        dequantize: bool = True,
+        licence: str = "unknown",
+        law: Clouds | None = None,
+        class_names: tuple[str, ...] | None = None,
+        texts: Sequence[str] | None = None,
+        refused: Sequence[Refusal] = (),
+    ) -> None:
+        labels = None if labels is None else labels.long()
+        info = describe(
+            name, stored, labels, levels, low, high, licence=licence, class_names=class_names
+        )
+        super().__init__(
+            info, stored, labels, dequantize=dequantize, law=law, texts=texts, refused=refused
+        )
+
+
+def describe(
+    name: str,
+    stored: Rows,
+    labels: Tensor | None,
+    levels: int | None,
+    low: float = -1.0,
+    high: float = 1.0,
+    *,
+    licence: str = "unknown",
+    class_names: tuple[str, ...] | None = None,
+) -> DataInfo:
+    """Moments, hash and affine map of stored values, however many there are.
+
+    Arguments:
+        name, stored, labels, levels, low, high, licence, class_names: as in ``TensorDataset``.
+
+    Raises:
+        InputError: empty, NaN, levels or labels out of range.
+    """
+    if len(stored) == 0:
+        raise InputError(f"data {name!r} is empty; it cannot be trained on.")
+    if labels is not None and (len(labels) != len(stored) or int(labels.min()) < 0):
+        raise InputError(
+            f"data {name!r} needs one label from 0 for each of {len(stored)} examples."
+        )
+    offset, scale = (low, (high - low) / levels) if levels is not None else (0.0, 1.0)
+    middle = 0.0 if levels is None else 0.5
+    # Uniform noise within a level adds a twelfth of its width squared.
+    within = 0.0 if levels is None else scale**2 / 12
+    digest = hashlib.sha256(repr((tuple(stored.shape), str(stored.dtype))).encode())
+    total: Tensor | float = 0.0
+    for part in _parts(stored):
+        _check_values(name, part, levels)
+        digest.update(part.contiguous().numpy().tobytes())
+        total = total + (offset + scale * (part.double().flatten(1) + middle)).sum(0)
+    if labels is not None:
+        digest.update(labels.contiguous().numpy().tobytes())
+    count = len(stored)
+    mean = torch.as_tensor(total) / count
+    size = len(mean)
+    square: Tensor | float = 0.0
+    product: Tensor | float = 0.0
+    for part in _parts(stored):
+        away = offset + scale * (part.double().flatten(1) + middle) - mean
+        square = square + away.square().sum()
+        if size <= _MOST_COVARIANCE:
+            product = product + away.T @ away
+    covariance = None
+    if size <= _MOST_COVARIANCE:
+        covariance = (product / count + within * torch.eye(size).double()).float()
+    return DataInfo(
+        name=name,
+        shape=tuple(stored.shape[1:]),
+        classes=None if labels is None else len(class_names or ()) or int(labels.max()) + 1,
+        levels=levels,
+        offset=offset,
+        scale=scale,
+        mean=mean.reshape(tuple(stored.shape[1:])).float(),
+        variance=float(square / (count * size)) + within,
+        covariance=covariance,
+        count=count,
+        sha256=digest.hexdigest(),
+        licence=licence,
+        class_names=class_names,
+    )
+
+
+def _parts(stored: Rows) -> Iterator[Tensor]:
+    """All rows, some at a time."""
+    size = 1
+    for length in stored.shape[1:]:
+        size *= length
+    most = max(1, _AT_ONCE // max(1, size))
+    for first in range(0, len(stored), most):
+        yield stored[torch.arange(first, min(first + most, len(stored)))]
+
+
+def _check_values(name: str, part: Tensor, levels: int | None) -> None:
+    if not bool(torch.isfinite(part.float()).all()):
+        raise InputError(f"data {name!r} holds NaN; it cannot be trained on.")
+    if levels is not None and not 0 <= int(part.min()) <= int(part.max()) < levels:
+        raise InputError(
+            f"data {name!r} holds values {int(part.min())} to {int(part.max())}; with "
+            f"levels = {levels} accepted are 0 to {levels - 1}."
+        )

@@ -1,0 +1,49 @@
+"""Batches, made ahead of time by threads; which ones, and their bits, hang on the step alone."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import final
+
+from unnoise.core.noise import Noise
+from unnoise.data import Batch
+
+Made = tuple[Batch, Noise]
+
+
+@final
+class Feed:
+    """The batch of any step, and, with workers, those after it meanwhile.
+
+    Arguments:
+        make: the batch of a step; a pure function.
+        workers: threads that work ahead; 0 makes each batch when it is asked for.
+        last: steps in all; none is made after them.
+    """
+
+    def __init__(self, make: Callable[[int], Made], workers: int, last: int) -> None:
+        self.make, self.workers, self.last = make, workers, last
+        self._pool = ThreadPoolExecutor(workers, "unnoise-feed") if workers else None
+        self._waiting: dict[int, Future[Made]] = {}
+        self._held: tuple[int, Made] | None = None
+
+    def __call__(self, step: int) -> Made:
+        """The batch of a step, its examples and their streams."""
+        if self._held is None or self._held[0] != step:
+            self._held = (step, self._next(step))
+        return self._held[1]
+
+    def _next(self, step: int) -> Made:
+        if self._pool is None:
+            return self.make(step)
+        wanted = range(step, min(step + self.workers + 1, max(self.last, step + 1)))
+        for old in [each for each in self._waiting if each not in wanted]:
+            self._waiting.pop(old).cancel()
+        for each in wanted:
+            if each not in self._waiting:
+                self._waiting[each] = self._pool.submit(self.make, each)
+        return self._waiting.pop(step).result()
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
