@@ -1,5 +1,7 @@
 """The loop: what it tells, what it does not change, and when it gives up."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,8 @@ from tests.small import (
     trained,
     weights,
 )
-from unnoise.core.errors import InputError, StorageError
+from unnoise.core.errors import InputError, Interrupted, StorageError
+from unnoise.data import Dataset
 from unnoise.evaluation import features
 from unnoise.models import load
 from unnoise.recipes import Evaluation
@@ -32,6 +35,7 @@ from unnoise.training import (
     Training,
     fit,
 )
+from unnoise.training.checkpoints import steps_of
 from unnoise.training.events import read_metrics
 
 # -- it learns ------------------------------------------------------------------------------------
@@ -286,3 +290,27 @@ def test_refused():
     with pytest.raises(InputError, match="either settings or single entries"):
         fit(model, points(), Training(), steps=3)
     assert same(weights(model), weights(diffusion()))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_middle_of_a_step(tmp_path: Path, number: int):
+    """It is not lost, wherever in the step it comes: this step or the next is the last."""
+
+    class Ringing(Dataset):
+        def __init__(self) -> None:
+            self.inner, self.count = points(), 0
+            self.info = self.inner.info
+
+        def __len__(self) -> int:
+            return len(self.inner)
+
+        def batch(self, index, noise=None):
+            self.count += 1
+            if self.count == 7:
+                os.kill(os.getpid(), number)
+            return self.inner.batch(index, noise)
+
+    with pytest.raises(Interrupted, match="it is saved") as caught:
+        fit(diffusion(), Ringing(), **{**SETTINGS, "threads": 1}, out=tmp_path)
+    assert caught.value.exit_code == 128 + number
+    assert 6 <= steps_of(tmp_path)[0] <= 8

@@ -107,7 +107,7 @@ def test_a_step_left_out_changes_nothing():
     assert run.advance()[2] is None
     before, average = weights(run.model), {k: v.clone() for k, v in run.average.state().items()}
     data.bad, data.asked = {1: float("nan")}, 1
-    loss, _, warning = run.advance()
+    loss, _, warning, _ = run.advance()
     assert math.isnan(loss) and warning is not None and run.step == 2
     assert same(weights(run.model), before) and same(run.average.state(), average)
     assert (run.guard.row, run.guard.skipped) == (1, 1)

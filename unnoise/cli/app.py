@@ -15,7 +15,7 @@ from unnoise.cli.prepare import prepare
 from unnoise.cli.sample import sample
 from unnoise.cli.show import show
 from unnoise.cli.train import train
-from unnoise.core.errors import UnnoiseError
+from unnoise.core.errors import InputError, UnnoiseError
 
 app = typer.Typer(
     name="unnoise",
@@ -59,6 +59,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if not words:
         words = ["--help"]
     _plain_output()
+    if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
         code = app(words, prog_name="unnoise", standalone_mode=False)
         if code == 130:  # Typer keeps the KeyboardInterrupt to itself
@@ -66,7 +68,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.stdout.flush()
     except BaseException as error:
         code = _ended(error, more)
-    os._exit(code) if _stdout_is_gone() else sys.exit(code if isinstance(code, int) else 0)
+    code = code if isinstance(code, int) else 0
+    # A process whose peers are gone would wait for them once more on its way out.
+    at_once = _stdout_is_gone() or (code != 0 and "RANK" in os.environ)
+    os._exit(code) if at_once else sys.exit(code)
 
 
 def _plain_output() -> None:
@@ -97,7 +102,9 @@ def _ended(error: BaseException, more: bool) -> int:
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if isinstance(error, UnnoiseError):
-        return _say(str(error), error.exit_code)
+        # What the user gave is the same for all processes of a machine: one of them says it.
+        silent = isinstance(error, InputError) and os.environ.get("LOCAL_RANK", "0") != "0"
+        return error.exit_code if silent else _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _say("interrupted.", 130)
     if isinstance(error, MemoryError) or _no_memory(error):
@@ -125,8 +132,11 @@ def _no_memory(error: BaseException) -> bool:
 
 def _say(text: str, code: int) -> int:
     try:
+        number = os.environ.get("RANK", "0")
+        who = "unnoise" if number == "0" else f"unnoise (process {number})"
         for line in text.splitlines():
-            sys.stderr.write(f"unnoise: {line}\n")
+            sys.stderr.write(f"{who}: {line}\n")
+        sys.stderr.flush()
     except OSError:
         pass
     return code

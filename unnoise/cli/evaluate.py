@@ -52,11 +52,13 @@ def evaluate(
 
     Example: unnoise evaluate runs/digits -n 1000
     """
+    from unnoise.core import parallel
     from unnoise.recipes import evaluate as measure
     from unnoise.recipes.listeners import check_json, write_json
     from unnoise.recipes.measure import dataset, settings_of, with_changes
 
     model = load_model(run, plugin, threads)
+    parallel.join()
     settings = with_changes(settings_of(model), count=n, seed=seed, likelihood=nll)
     found = find_run(run)
     folder = found if found.is_dir() else found.parent
@@ -71,6 +73,8 @@ def evaluate(
         held_out=None if against is None else dataset(against),
         **{k: v for k, v in how.items() if v is not None},
     )
+    if parallel.rank() > 0:
+        return
     write_json(path, result)
     if not (quiet or json):
         typer.echo(table(figures(result)))

@@ -65,6 +65,7 @@ def likelihood(
 
     import numpy as np
 
+    from unnoise.core import parallel
     from unnoise.core.errors import InputError
     from unnoise.core.files import write_atomic
     from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson
@@ -97,10 +98,13 @@ def likelihood(
         changes["divergence"] = (GaussianProbes if gaussian else Hutchinson)(probes or 1)
     settings = with_changes(settings_of(model), **changes)
     settings = replace(settings, likelihood=n)
+    parallel.join()
     figures, each = measure(model, chosen, settings)
     figures |= likelihood_sensitivity(model, chosen, settings)
     if bound is not None:
         figures |= measure_bound(model, chosen, settings, bound)
+    if parallel.rank() > 0:
+        return
     stream = io.BytesIO()
     arrays: dict[str, Any] = {name: value.numpy() for name, value in each.items()}
     np.savez_compressed(stream, **arrays)

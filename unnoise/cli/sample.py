@@ -56,8 +56,10 @@ def sample(
     import time
 
     from unnoise.cli.progress import Walking
-    from unnoise.recipes import pictures
+    from unnoise.core import parallel
+    from unnoise.recipes import pictures, sharing
 
+    parallel.join()
     model = load_model(run, plugin, threads)
     target = Path(out) if out is not None else _named(run, seed)
     suffix = pictures.check_target(target)
@@ -79,7 +81,7 @@ def sample(
     frames: list[Any] = []
     x: Any = None
     try:
-        for step in model.walk(n, **how):
+        for step in sharing.walk(model, n, **how):
             x = step.x
             sigma, frame = pictures.shown(model, x, step.s)
             walking.see(sigma, step.index + 1)
@@ -87,6 +89,8 @@ def sample(
                 frames.append(frame)
     finally:
         walking.close()
+    if parallel.rank() > 0:
+        return
     if suffix == ".gif":
         pictures.draw_walk(model, frames, target, labels)
     elif suffix == ".png":

@@ -53,6 +53,7 @@ def train(
     Example: unnoise train digits --out runs/digits --set training.steps=1500
     """
     from unnoise.cli.progress import Progress
+    from unnoise.core import parallel
     from unnoise.recipes import data_table, parse_changes, prepare
     from unnoise.recipes.run import check_folder, own_recipe, toml
     from unnoise.recipes.run import train as run
@@ -72,7 +73,8 @@ def train(
         typer.echo(toml(made.tables).rstrip())
         return
     folder = out or f"runs/{made.recipe.name}"
-    check_folder(Path(folder), resume)
+    if parallel.rank() == 0:
+        check_folder(Path(folder), resume)
     if not (quiet or json):
         info = made.data.info
         kinds = made.tables["model"]

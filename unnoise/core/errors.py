@@ -29,6 +29,12 @@ class NumbersError(UnnoiseError, ArithmeticError):
     exit_code = 4
 
 
+class PeerError(UnnoiseError):
+    """Of several processes that work together one is gone, or never came."""
+
+    exit_code = 3
+
+
 class Interrupted(UnnoiseError):
     """The user or the system asked the run to stop; it did, after saving."""
 

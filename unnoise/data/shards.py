@@ -205,7 +205,8 @@ class ShardedPictures(Dataset):
         self._open: OrderedDict[int, list[Entry]] = OrderedDict()
         self._lock = threading.Lock()
         self._temporary: str | None = None
-        self.refused: list[Refusal] = []
+        self._bad: list[Refusal] = []
+        self.refused = self._bad
         self.info = self._described(names if self.numbers is not None else None)
 
     def __len__(self) -> int:
@@ -247,7 +248,7 @@ class ShardedPictures(Dataset):
             except RefusedFile as error:
                 refusal = Refusal(shown(entry.name), str(error))
                 if refusal not in self.refused:
-                    self.refused.append(refusal)
+                    self._bad.append(refusal)
         raise DamagedFileError(f"no picture of the shard of {entries[0].name} can be read.")
 
     def _entries(self, which: int) -> list[Entry]:

@@ -21,6 +21,8 @@ from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.latents import carry, slerp
 from unnoise.solvers import DormandPrince, Solver
 
+AT_ONCE = 256  # rows whose likelihood is computed together
+
 
 class Flow(Model, ABC):
     """A model whose samples a probability-flow ODE makes.
@@ -46,6 +48,7 @@ class Flow(Model, ABC):
         label: Labels = None,
         seed: int = 0,
         guidance: float = 1.0,
+        first: int = 0,
         **how: Any,
     ) -> Likelihood:
         """Log-density of modelled values by the probability-flow ODE.
@@ -55,14 +58,15 @@ class Flow(Model, ABC):
             cond, label: conditions; without them a model with labels answers unconditionally.
             seed: of the probes.
             guidance: of the law that is asked about; 1 is the one that was trained.
+            first: number of the first row, among whose probes it takes its own.
             how: ``t``, ``end``, ``steps`` and ``divergence`` of ``unnoise.log_prob``.
         """
         x, cond, denoiser = self._given(x, cond, label, guidance)
         results: list[Likelihood] = []
         with self.still(self.sampling.threads):
-            for rows in torch.arange(len(x)).split(256):
+            for rows in torch.arange(len(x)).split(AT_ONCE):
                 some = None if cond is None else cond[rows].to(self.device)
-                noise = Noise(seed, rows.tolist())
+                noise = Noise(seed, (rows + first).tolist())
                 found = log_prob(denoiser, x[rows], some, noise=noise, data=self.moments(), **how)
                 results.append(found)
         return Likelihood(

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.core import parallel
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
@@ -16,6 +17,7 @@ from unnoise.data import Batch, Dataset
 from unnoise.evaluation import Judge, cached_judge, features, score
 from unnoise.likelihood import Likelihood, bits_per_dim
 from unnoise.models import Diffusion
+from unnoise.recipes import sharing
 from unnoise.recipes.evaluation import Evaluation
 
 
@@ -69,7 +71,7 @@ def evaluate(
         how: arguments of ``Diffusion.sample`` (guidance, solver, steps, grid).
 
     Returns:
-        Figures by name, ready for metrics.json.
+        Figures by name, ready for metrics.json; of several processes only number 0 has all.
     """
     settings = Evaluation() if settings is None else settings
     train = own_data(model, "train") if train is None else train
@@ -89,9 +91,29 @@ def evaluate(
     asked = (
         torch.arange(count) % info.classes if info.classes is not None and model.classes else None
     )
-    x = model.sample(
-        count, seed=settings.seed, **({"label": asked} if asked is not None else {}), **how
-    )
+    x = sharing.sample(model, count, asked, seed=settings.seed, **how)
+    found = parallel.alone(lambda: _scores(x, asked, train, held_out, settings, cache)) or {}
+    if settings.likelihood != 0:
+        found.update(likelihood(model, held_out, settings)[0])
+    found["sampling"] = {
+        "seed": settings.seed,
+        "guidance": how.get("guidance", model.sampling.guidance),
+        "steps": how.get("steps", model.sampling.steps),
+        "solver": str(how.get("solver", type(model.sampling.solver).__name__)),
+    }
+    return found
+
+
+def _scores(
+    x: Tensor,
+    asked: Tensor | None,
+    train: Dataset,
+    held_out: Dataset,
+    settings: Evaluation,
+    cache: Path | None,
+) -> dict[str, Any]:
+    """What is seen in samples, asked for by class or not."""
+    info = train.info
     known, unseen = _some(train, settings.reference), _some(held_out, settings.reference)
     judge: Judge | None = None
     if unseen.label is not None and asked is not None:
@@ -104,16 +126,7 @@ def evaluate(
     scores = score(
         features(info, x.cpu()), asked, features(info, known.x), features(info, unseen.x), judge
     )
-    found: dict[str, Any] = {k: v for k, v in asdict(scores).items() if v is not None}
-    if settings.likelihood != 0:
-        found.update(likelihood(model, held_out, settings)[0])
-    found["sampling"] = {
-        "seed": settings.seed,
-        "guidance": how.get("guidance", model.sampling.guidance),
-        "steps": how.get("steps", model.sampling.steps),
-        "solver": str(how.get("solver", type(model.sampling.solver).__name__)),
-    }
-    return found
+    return {k: v for k, v in asdict(scores).items() if v is not None}
 
 
 def _some(data: Dataset, most: int) -> Batch:
@@ -138,7 +151,7 @@ def likelihood(
     # More draws say nothing new of data that has no levels.
     for k in range(settings.likelihood_draws if info.levels is not None else 1):
         x, cond = dequantised(model, data, settings, count, k)
-        results.append(model.likelihood(x, cond, seed=settings.seed + k, **how))
+        results.append(sharing.likelihood(model, x, cond, seed=settings.seed + k, **how))
     log_prob = torch.stack([r.log_prob for r in results])
     each: dict[str, Tensor] = {"log_prob": log_prob.mean(0)}
     found: dict[str, Any] = {

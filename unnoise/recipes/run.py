@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from unnoise.core import parallel
 from unnoise.core.errors import InputError, Interrupted, StorageError
 from unnoise.core.files import write_atomic
 from unnoise.data import Dataset
@@ -76,7 +77,8 @@ def prepare(
 
 def _device(asked: str | None) -> torch.device:
     try:
-        device = torch.device(asked or ("cuda" if torch.cuda.is_available() else "cpu"))
+        own = f"cuda:{parallel.local_rank()}" if torch.cuda.is_available() else "cpu"
+        device = torch.device(asked or own)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
@@ -122,11 +124,13 @@ def train(
         made = prepare(own_recipe(recipe, folder, resume), changes, plugins, fork, device)
     folder = Path(out) if out is not None else Path("runs") / made.recipe.name
     settings = made.recipe.training
-    check_folder(folder, resume)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
+    parallel.join()
+    if parallel.rank() == 0:
+        check_folder(folder, resume)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
     metrics = folder / "metrics.jsonl"
     own: list[Listener] = [
         Log(folder / "log.txt"),

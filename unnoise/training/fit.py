@@ -4,12 +4,14 @@ import contextlib
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
-from unnoise.core.errors import InputError, Interrupted
+from unnoise.core import parallel
+from unnoise.core.errors import InputError, Interrupted, PeerError
 from unnoise.core.registry import construct, spec
 from unnoise.data import Dataset
 from unnoise.models.base import Model
@@ -56,6 +58,7 @@ def fit(
         NumbersError: the loss or the gradient became NaN five times in a row, or a weight did;
             the model is then that of the last checkpoint.
         Interrupted: SIGINT or SIGTERM; a checkpoint of this very step was written before.
+        PeerError: another process of the same training is gone.
         StorageError: a checkpoint cannot be written.
     """
     if settings is None:
@@ -66,10 +69,21 @@ def fit(
     folder = None if out is None else Path(out)
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder; give fit(..., out=...).")
+    parallel.join()
+    if parallel.rank() > 0:
+        folder = None  # process 0 alone reads and writes
     with held(folder):
         if folder is not None and not resume and any((folder / name).exists() for name in _OURS):
             raise InputError(f"{folder} already holds a run. Resume it, or choose another folder.")
-        return _fit(model, data, settings, folder, resume, listeners, threads)
+        try:
+            with parallel.watched():
+                return _fit(model, data, settings, folder, resume, listeners, threads)
+        except PeerError as error:
+            steps = [] if folder is None else checkpoints.steps_of(folder)
+            saved = f" The state of step {steps[0]} is saved." if steps else ""
+            raise PeerError(
+                f"Training stopped: {error}{saved} Start it again with --resume."
+            ) from error
 
 
 def _fit(
@@ -88,7 +102,7 @@ def _fit(
     run = Run(model, data, settings, folder)
 
     def tell(event: Event) -> None:
-        for listener in listeners:
+        for listener in listeners if parallel.rank() == 0 else ():
             listener(event, run)
 
     found = None
@@ -99,6 +113,7 @@ def _fit(
             checkpoints.tidy(folder, found.step)
             for text in unlike(run, found.document, threads):
                 tell(Warned(text))
+    run.same_everywhere()
     before = torch.get_num_threads()
     try:
         _train(run, threads or run.threads or None, tell)
@@ -122,34 +137,41 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
     run.threads, run.why = choose(trial, threads)
     run.why = "as before the stop" if run.threads == before else run.why
     parameters = sum(p.numel() for p in model.parameters())
-    device = str(run.accelerator.device)
+    device = run.accelerator.device.type
     tell(Began(run.step, settings.steps, parameters, run.threads, run.why, device))
     began, worked = time.perf_counter(), time.process_time()
     pace = _Pace(settings.batch)
-    with stoppable() if run.out is not None else nullcontext(Stop()) as stop:
+    unsaved = run.out is None and parallel.size() == 1
+    with nullcontext(Stop()) if unsaved else stoppable() as stop:
         while run.step < settings.steps:
-            loss, logs, warning = run.advance()
+            loss, logs, warning, stopped = run.advance(stop.number or 0)
             if warning is not None:
                 tell(Warned(warning, run.step))
             rate = pace.tick()
             left = (settings.steps - run.step) * settings.batch / rate
             lr = settings.rate(run.step - 1)
-            tell(Stepped(run.step, settings.steps, loss, lr, rate, left, logs))
-            if settings.snapshot_due(run.step) and run.accelerator.is_main_process:
-                run.snapshot()
-            due = settings.save_every is not None and run.step % settings.save_every == 0
-            last = run.step == settings.steps
-            if run.out is not None and (due or last or stop.number is not None):
-                if run.accelerator.is_main_process:
-                    tell(Saved(run.step, run.save()))
-                run.accelerator.wait_for_everyone()
-            if stop.number is not None and not last:
+            stepped = Stepped(run.step, settings.steps, loss, lr, rate, left, logs)
+            if settings.due(run.step) or stopped:
+                parallel.alone(partial(_finish, run, stepped, stopped > 0, tell))
+            else:
+                tell(stepped)
+            if stopped and run.step < settings.steps:
+                stop.number = stopped  # whichever process it was sent to
                 raise Interrupted(
                     f"Stopped at step {run.step} of {settings.steps}; it is saved. "
                     "Go on with --resume.",
                     stop.exit_code,
                 )
     tell(Ended(run.step, time.perf_counter() - began, time.process_time() - worked))
+
+
+def _finish(run: Run, stepped: Stepped, stopped: bool, tell: Any) -> None:
+    """What one process does after a step while the others wait: look, and write."""
+    tell(stepped)
+    if run.settings.snapshot_due(run.step):
+        run.snapshot()
+    if run.out is not None and (run.settings.save_due(run.step) or stopped):
+        tell(Saved(run.step, run.save()))
 
 
 class _Pace:

@@ -9,6 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.core import parallel
 from unnoise.core.errors import InputError, NumbersError
 from unnoise.core.noise import Noise, seeded
 from unnoise.core.registry import spec
@@ -118,9 +119,14 @@ class Run:
         size = self.settings.micro_batch or len(batch)
         values: list[Tensor] = []
         logs: list[dict[str, Tensor]] = []
-        with seeded(self.settings.seed, "dropout", step, self.accelerator.process_index):
-            for a in range(0, len(batch), size):
-                part = slice(a, a + size)
+        for a in range(0, len(batch), size):
+            part = slice(a, a + size)
+            last = a + size >= len(batch)
+            # By the place in the whole batch, so that it is the same for any number of processes.
+            with (
+                seeded(self.settings.seed, "dropout", step, self.rows.start + a),
+                nullcontext() if last else self.accelerator.no_sync(self.prepared),
+            ):
                 cond = None if batch.cond is None else batch.cond[part].to(device)
                 x, streams = batch.x[part].to(device), noise[part].child("objective")
                 with self._precision():
@@ -138,8 +144,12 @@ class Run:
         kind = getattr(torch, self.settings.precision)
         return torch.autocast(self.accelerator.device.type, dtype=kind)
 
-    def advance(self) -> tuple[float, dict[str, Tensor], str | None]:
-        """One step of every phase; returns the first phase's mean loss and logs, and a warning.
+    def advance(self, asked: int = 0) -> tuple[float, dict[str, Tensor], str | None, int]:
+        """One step of every phase.
+
+        Returns:
+            The first phase's mean loss and logs, a warning, and the largest ``asked`` of all
+            processes (the signal that one of them was stopped by).
 
         A step whose loss or gradient is no number changes nothing but the count of such steps.
         """
@@ -149,8 +159,11 @@ class Run:
             optimiser.zero_grad()
             values, logs = self.backward(self.step, phase)
             norm = optimiser.clip(self.settings.clip)
-            gathered: Any = self.accelerator.gather(values)
-            loss = float(gathered.mean())
+            # One exchange for both.
+            told = torch.cat([values, values.new_tensor([asked])])
+            gathered: Any = self.accelerator.gather(told)
+            everyone = gathered.reshape(self.accelerator.num_processes, -1)
+            loss, asked = float(everyone[:, :-1].reshape(-1).mean()), int(everyone[:, -1].max())
             results.append((loss, logs))
             if math.isfinite(loss) and math.isfinite(norm):
                 optimiser.step(self.settings.rate(self.step))
@@ -161,7 +174,7 @@ class Run:
             for average in self.averages:
                 average.update(self.step, self.settings.batch)
         self.step += 1
-        return *results[0], warning
+        return *results[0], warning, asked
 
     def _left_out(self, phase: int, loss: float) -> str:
         """What went wrong in this step, in words; the end of the training if it is too much."""
@@ -206,7 +219,7 @@ class Run:
             "data": f"{self.data.info.name} (hash {self.data.info.sha256[:12]})",
             "threads": self.threads,
             "torch": torch.__version__,
-            "device": str(self.accelerator.device),
+            "device": self.accelerator.device.type,
             "cpu": torch.backends.cpu.get_cpu_capability(),
             "processes": self.accelerator.num_processes,
         }
@@ -238,12 +251,7 @@ class Run:
                 "from its weights with --fork."
             )
         try:
-            self.model.load_state_dict(_under("weights.", found.state))
-            for i, average in enumerate(self.averages):
-                average.load(_under(f"average.{i}.", found.state))
-            self.guard.load(_under("guard.", found.state))
-            for i, optimiser in enumerate(self.optimisers):
-                optimiser.load(_under(f"optimiser.{i}.", found.state))
+            self._take(found.state)
             self.threads = int(then["threads"])  # other threads, other rounding
         except (KeyError, RuntimeError) as error:
             raise InputError(
@@ -251,6 +259,24 @@ class Run:
                 f"{' '.join(str(error).split())}."
             ) from error
         self.step = found.step
+
+    def _take(self, state: Mapping[str, Tensor]) -> None:
+        self.model.load_state_dict(_under("weights.", state))
+        for i, average in enumerate(self.averages):
+            average.load(_under(f"average.{i}.", state))
+        self.guard.load(_under("guard.", state))
+        for i, optimiser in enumerate(self.optimisers):
+            optimiser.load(_under(f"optimiser.{i}.", state))
+
+    def same_everywhere(self) -> None:
+        """Give every process the state of process 0, which alone has read the checkpoint."""
+        if not parallel.together():
+            return
+        state = {name: value.clone() for name, value in sorted(self.state().items())}
+        step = torch.tensor(self.step)
+        parallel.same_everywhere([step, *state.values()])
+        self.step = int(step)
+        self._take(state)
 
     def save(self) -> Path:
         """Write a checkpoint of this step."""

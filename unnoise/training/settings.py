@@ -76,6 +76,16 @@ class Training:
         every = self.snapshot_every or max(1, self.steps // 16)
         return bool(self.power_averages) and (step % every == 0 or step == self.steps)
 
+    def save_due(self, step: int) -> bool:
+        """Whether a checkpoint is written after so many steps."""
+        return step == self.steps or (self.save_every is not None and step % self.save_every == 0)
+
+    def due(self, step: int) -> bool:
+        """Whether anything beside training is done after so many steps."""
+        looks = (self.sample_every, self.eval_every)
+        look = any(every is not None and step % every == 0 for every in looks)
+        return look or self.save_due(step) or self.snapshot_due(step)
+
     def rate(self, step: int) -> float:
         """Learning rate of step ``step`` (from 0)."""
         if step < self.warmup:
