@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.core import disk
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
 
 _MOST_HEADER = 64 << 20
@@ -30,27 +31,14 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
-        with temporary.open("wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        sync_folder(path.parent)
+        disk.create(temporary, content)
+        disk.sync(temporary)
+        disk.rename(temporary, path)
+        disk.sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            disk.remove(temporary)
         raise StorageError(f"cannot write {path}: {error.strerror or error}.") from error
-
-
-def sync_folder(folder: Path) -> None:
-    """Make renames in a folder survive a power cut (Windows cannot, and does it by itself)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _canonical(document: Mapping[str, Any]) -> str:

@@ -25,8 +25,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unnoise.core import disk
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import pack, sync_folder, unpack, write_atomic
+from unnoise.core.files import pack, unpack, write_atomic
 from unnoise.core.registry import register
 from unnoise.data.base import DataInfo, Dataset, info_fields, info_from
 from unnoise.data.flips import Flipped
@@ -135,7 +136,7 @@ def prepare(
             }
             write_atomic(part / "manifest.json", json.dumps(document, indent=1).encode())
             part.rename(out)
-            sync_folder(out.parent)
+            disk.sync_folder(out.parent)
         except StorageError:
             raise
         except OSError as error:

@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import Tensor
 
+from unnoise.core import disk
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import pack, sync_folder, unpack, write_atomic
+from unnoise.core.files import pack, unpack, write_atomic
 
 KEPT = 2
 _FILES = ("model.safetensors", "state.safetensors")
@@ -62,8 +63,9 @@ def write(
     """
     folder = _folder(run, step)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        sync_folder(folder.parent)
+        disk.make_folder(folder)
+        disk.sync_folder(folder.parent)
+        disk.sync_folder(run)
     except OSError as error:
         raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
     contents = dict(zip(_FILES, (model, pack({**document, "step": step}, state)), strict=True))
@@ -145,8 +147,9 @@ def _drop_old(run: Path) -> None:
     kept = {_folder(run, step) for step in steps_of(run)[:KEPT]}
     for folder in (run / "checkpoints").glob("step-*"):
         if folder not in kept and folder.name.removeprefix("step-").isdigit():
-            # The manifest first, so that a crash leaves no half checkpoint that looks whole.
-            for name in ("manifest.json", *_FILES):
-                (folder / name).unlink(missing_ok=True)
+            # What cannot be taken away now is taken away after the next checkpoint.
             with contextlib.suppress(OSError):
-                folder.rmdir()
+                # The manifest first, so that a crash leaves no half checkpoint that looks whole.
+                for name in ("manifest.json", *_FILES):
+                    disk.remove(folder / name)
+                disk.remove_folder(folder)
