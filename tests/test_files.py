@@ -87,18 +87,18 @@ def flipped(content: bytes) -> list[bytes]:
 
 
 def truncated(content: bytes) -> list[bytes]:
-    return [content[:size] for size in draws("cut", 200, 0, len(content))]
+    return [content[:size] for size in draws("cut", 300, 0, len(content))]
 
 
 def zeroed(content: bytes) -> list[bytes]:
     """Sectors of 64 bytes, as the file is small; those that were zero already are no damage."""
-    sectors = draws("sector", 100, 0, len(content) // 64)
+    sectors = draws("sector", 400, 0, len(content) // 64)
     cleared = [content[: 64 * i] + bytes(64) + content[64 * i + 64 :] for i in sectors]
     return [changed for changed in cleared if changed != content]
 
 
 def lengthened(content: bytes) -> list[bytes]:
-    sizes = draws("append", 100, 1, 600)
+    sizes = draws("append", 300, 1, 600)
     return [content + (content[:size] if size % 2 else bytes(size)) for size in sizes]
 
 

@@ -278,7 +278,7 @@ PATHS = [
 
 
 @given(some.dictionaries(some.sampled_from(PATHS), TREES, min_size=1, max_size=3))
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 def test_any_recipe_builds_or_is_refused_in_words(changes: dict[str, Any]):
     try:
         made = prepare(TINY, changes, device="cpu")
