@@ -246,6 +246,7 @@ def test_every_tensor_of_the_state_is_needed(tmp_path: Path, whole: Path):
         "average",
         "optimiser",
         "guard",
+        "scale",
     }
     out = tmp_path / "run"
     for key in keys:

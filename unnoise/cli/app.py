@@ -15,6 +15,7 @@ from unnoise.cli.prepare import prepare
 from unnoise.cli.sample import sample
 from unnoise.cli.show import show
 from unnoise.cli.train import train
+from unnoise.cli.verify import verify
 from unnoise.core.errors import InputError, UnnoiseError
 
 app = typer.Typer(
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (prepare, train, sample, likelihood, evaluate, average, show, demo):
+for verb in (prepare, train, sample, likelihood, evaluate, average, verify, show, demo):
     app.command(
         help=(verb.__doc__ or "").split("Example:")[0].strip(),
         epilog="Example: " + (verb.__doc__ or "").split("Example:")[-1].strip(),

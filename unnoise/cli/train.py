@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from unnoise.cli import options
 from unnoise.cli.options import (
     JsonOption,
     PluginOption,
@@ -43,6 +44,10 @@ def train(
     ] = False,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, ... [a GPU if any]")] = None,
     threads: ThreadsOption = None,
+    track: Annotated[
+        list[str] | None,
+        typer.Option(help="tensorboard, wandb: figures go there too (as often as needed)."),
+    ] = None,
     plugin: PluginOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -83,9 +88,10 @@ def train(
             f"model: {kinds['network']['kind']}, process {kinds['process']['kind']}, "
             f"head {kinds['head']['kind']}"
         )
+    trackers = [options.made("tracker", each, "--track") for each in track or []]
     progress = Progress(quiet or json)
     try:
-        run(made, folder, resume=resume, threads=threads, listeners=[progress])
+        run(made, folder, resume=resume, threads=threads, listeners=[progress], track=trackers)
     finally:
         progress.close()
     path = f"{folder}/model.safetensors"

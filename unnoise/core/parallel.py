@@ -30,6 +30,8 @@ _SILENT = 3.0  # seconds without one after which a peer counts as gone
 Made = TypeVar("Made")
 
 _alone: list[bool] = []  # not empty while process 0 works by itself
+_leaving = threading.Event()
+_beating: list[threading.Thread] = []
 _calls = itertools.count()  # of ``alone``; every process makes the same
 
 
@@ -71,7 +73,9 @@ def join() -> None:
         raise PeerError(f"the {size()} processes could not meet: {reason}.") from error
     atexit.register(leave)
     _store().set(f"unnoise/process/{rank()}", f"{socket.gethostname()}:{os.getpid()}")
-    threading.Thread(target=_beat, args=(_store(), rank()), daemon=True).start()
+    thread = threading.Thread(target=_beat, args=(_store(), rank()), daemon=True)
+    _beating.append(thread)
+    thread.start()
 
 
 def _store() -> Any:
@@ -83,13 +87,13 @@ def _store() -> Any:
 
 def _beat(store: Any, number: int) -> None:
     beats = 0
-    while True:
+    while not _leaving.is_set():
         try:
             store.set(f"unnoise/beat/{number}", str(beats))
         except (RuntimeError, ValueError):
             return  # the meeting is over
         beats += 1
-        time.sleep(_BEAT)
+        _leaving.wait(_BEAT)
 
 
 def _beats(numbers: list[int]) -> dict[int, bytes]:
@@ -99,6 +103,9 @@ def _beats(numbers: list[int]) -> dict[int, bytes]:
 
 def leave() -> None:
     """Part from the others, at the end of the work."""
+    _leaving.set()
+    for thread in _beating:
+        thread.join()  # it must not speak to a store that is gone
     if dist.is_initialized():
         dist.destroy_process_group()
 

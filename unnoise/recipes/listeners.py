@@ -107,7 +107,8 @@ def describe(event: Event) -> str:
         )
         return (
             f"{start}, {event.parameters:,} weights on {event.device}, "
-            f"{event.threads} thread{plural} ({event.why})"
+            f"{event.threads} thread{plural} ({event.why}); about {duration(event.seconds)}"
+            + (f" and {event.memory / 2**30:.1f} GiB" if event.memory else "")
         )
     if isinstance(event, Stepped) and event.step % 100 == 0:
         return progress_line(event)
@@ -124,10 +125,20 @@ def describe(event: Event) -> str:
 
 def progress_line(event: Stepped) -> str:
     """``step 1 200/3 000  loss 0.214  812 img/s  1m 04s left``."""
-    minutes, seconds = divmod(round(event.left), 60)
-    left = f"{minutes}m {seconds:02d}s" if minutes else f"{seconds}s"
+    left = duration(event.left)
     done, steps = f"{event.step:,}".replace(",", " "), f"{event.steps:,}".replace(",", " ")
     return f"step {done}/{steps}  loss {event.loss:.4g}  {event.rate:,.0f} img/s  {left} left"
+
+
+def duration(seconds: float) -> str:
+    """``45s``, ``3m 05s``, ``2h 10m``, ``3d 4h``."""
+    whole = round(seconds)
+    for unit, lower, size in (("d", "h", 86400), ("h", "m", 3600), ("m", "s", 60)):
+        if whole >= size:
+            most, rest = divmod(whole, size)
+            part = rest * {"d": 24, "h": 60, "m": 60}[unit] // size
+            return f"{most}{unit} {part:02d}{lower}" if unit != "d" else f"{most}d {part}h"
+    return f"{whole}s"
 
 
 def check_json(path: Path) -> None:

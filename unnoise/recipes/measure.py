@@ -16,7 +16,7 @@ from unnoise.core.registry import build, names, nearest
 from unnoise.data import Batch, Dataset
 from unnoise.evaluation import Judge, cached_judge, features, score
 from unnoise.likelihood import Likelihood, bits_per_dim
-from unnoise.models import Diffusion
+from unnoise.models import Diffusion, Model
 from unnoise.recipes import sharing
 from unnoise.recipes.evaluation import Evaluation
 
@@ -38,7 +38,7 @@ def dataset(name: str, table: dict[str, Any] | None = None) -> Dataset:
     return build("dataset", {**(table or {}), "kind": kind, **changes}, "data")
 
 
-def own_data(model: Diffusion, split: str) -> Dataset:
+def own_data(model: Model, split: str) -> Dataset:
     """The data a model was trained on, or its held-out part.
 
     Raises:

@@ -16,8 +16,11 @@ from unnoise.core.files import write_atomic
 from unnoise.data import Dataset
 from unnoise.data.pictures import told
 from unnoise.models import Model, load
+from unnoise.recipes.heldout import HeldOut
 from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
 from unnoise.recipes.load import Recipe, load_recipe, shipped
+from unnoise.recipes.measure import own_data
+from unnoise.recipes.trackers import Tracker
 from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fit
 
 
@@ -97,6 +100,7 @@ def train(
     device: str | None = None,
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
+    track: Sequence[Tracker] = (),
 ) -> Model:
     """Train by a recipe and keep everything in one folder.
 
@@ -110,6 +114,7 @@ def train(
         device: "cpu", "cuda" ...; None takes a GPU where there is one.
         threads: CPU threads; None chooses.
         listeners: called with every event, beside the folder's own.
+        track: where the figures go beside metrics.jsonl: ``TensorBoard()``, ``WandB()``.
 
     Returns:
         The trained model.
@@ -139,6 +144,13 @@ def train(
         Evaluations(metrics, made.recipe.evaluation, settings.eval_every),
         LossCurve(metrics, folder / "loss.png"),
     ]
+    if settings.eval_every is not None and parallel.rank() == 0:
+        speak = _all([Log(folder / "log.txt"), *listeners])
+        own.append(HeldOut(metrics, own_data(made.model, "test"), settings.eval_every, speak))
+    if parallel.rank() == 0:
+        for tracker in track:
+            tracker.open(folder, made.tables)
+            own.append(tracker)
 
     named = 0
 
@@ -177,8 +189,17 @@ def _name_refused(data: Dataset, folder: Path, listeners: Sequence[Listener], ru
     path = folder / "refused.jsonl"
     write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
     text = told(data.refused, len(data) + len(data.refused))
-    for listener in listeners:
-        listener(Warned(f"{text} All of them: {path}"), run)
+    _all(listeners)(Warned(f"{text} All of them: {path}"), run)
+
+
+def _all(listeners: Sequence[Listener]) -> Listener:
+    """Several listeners as one."""
+
+    def hear(event: Event, run: Run) -> None:
+        for listener in listeners:
+            listener(event, run)
+
+    return hear
 
 
 def own_recipe(recipe: Any, folder: Path | None, resume: bool) -> Any:

@@ -26,6 +26,8 @@ class Began:
         parameters: number of weights.
         threads, why: CPU threads, and the reason for their number.
         device: where it runs.
+        seconds: how long the steps ahead will take, by one tried before.
+        memory: bytes held at most so far, the tried step included; 0 where unknown.
     """
 
     step: int
@@ -34,6 +36,8 @@ class Began:
     threads: int
     why: str
     device: str
+    seconds: float
+    memory: int
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from unnoise.models.base import Model
 from unnoise.training import checkpoints
 from unnoise.training.events import Began, Ended, Event, Listener, Saved, Stepped, Warned
 from unnoise.training.lock import held
+from unnoise.training.memory import peak
 from unnoise.training.run import Run, unlike
 from unnoise.training.settings import Training
 from unnoise.training.signals import Stop, stoppable
@@ -128,23 +129,33 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
     settings, model = run.settings, run.model
     model.train()
 
-    def trial() -> None:
-        run.backward(run.step, 0)
-        for optimiser in run.optimisers:
-            optimiser.zero_grad()
-
-    before = run.threads
-    run.threads, run.why = choose(trial, threads)
+    before, asked = run.threads, run.micro_batch
+    run.threads, run.why = choose(run.trial, threads)
     run.why = "as before the stop" if run.threads == before else run.why
-    parameters = sum(p.numel() for p in model.parameters())
-    device = run.accelerator.device.type
-    tell(Began(run.step, settings.steps, parameters, run.threads, run.why, device))
+    seconds = _timed(run.trial)
+    tell(
+        Began(
+            run.step,
+            settings.steps,
+            sum(p.numel() for p in model.parameters()),
+            run.threads,
+            run.why,
+            run.accelerator.device.type,
+            seconds * (settings.steps - run.step),
+            peak(run.accelerator.device),
+        )
+    )
+    if run.micro_batch < asked:
+        tell(Warned(_fewer(run, asked)))
     began, worked = time.perf_counter(), time.process_time()
     pace = _Pace(settings.batch)
     unsaved = run.out is None and parallel.size() == 1
     with nullcontext(Stop()) if unsaved else stoppable() as stop:
         while run.step < settings.steps:
+            before = run.micro_batch
             loss, logs, warning, stopped = run.advance(stop.number or 0)
+            if run.micro_batch < before:
+                tell(Warned(_fewer(run, before), run.step))
             if warning is not None:
                 tell(Warned(warning, run.step))
             rate = pace.tick()
@@ -172,6 +183,21 @@ def _finish(run: Run, stepped: Stepped, stopped: bool, tell: Any) -> None:
         run.snapshot()
     if run.out is not None and (run.settings.save_due(run.step) or stopped):
         tell(Saved(run.step, run.save()))
+
+
+def _fewer(run: Run, before: int) -> str:
+    return (
+        f"memory ran out with {before} examples at once; from here on {run.micro_batch} at a time "
+        "(equal up to rounding)."
+    )
+
+
+def _timed(work: Callable[[], None]) -> float:
+    """Seconds that some work takes, the second time."""
+    work()
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
 
 
 class _Pace:

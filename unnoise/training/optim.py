@@ -43,12 +43,17 @@ class AdamW:
             parameter.grad = None
 
     @torch.no_grad()
-    def clip(self, most: float) -> float:
-        """Shrink the gradient to norm ``most`` if it is longer; returns its norm before."""
+    def clip(self, most: float, scale: float = 1.0) -> float:
+        """Divide the gradient by ``scale``, and shrink it to norm ``most`` if it is longer.
+
+        Returns:
+            Its norm in between.
+        """
         grads = [p.grad for p in self.parameters if p.grad is not None]
-        norm = float(torch.stack(torch._foreach_norm(grads)).norm()) if grads else 0.0
-        if norm > most:
-            torch._foreach_mul_(grads, most / norm)
+        norm = float(torch.stack(torch._foreach_norm(grads)).norm()) / scale if grads else 0.0
+        factor = (most / norm if norm > most else 1.0) / scale
+        if factor != 1.0:
+            torch._foreach_mul_(grads, factor)
         return norm
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, final
 
@@ -20,13 +21,15 @@ from unnoise.training import checkpoints
 from unnoise.training.averages import Average, HalfLife, Power
 from unnoise.training.feed import Feed
 from unnoise.training.guard import MOST, Guard, bad_weight, culprit
+from unnoise.training.memory import fitting
 from unnoise.training.optim import AdamW
 from unnoise.training.order import examples
+from unnoise.training.scaling import LossScale
 from unnoise.training.settings import Training
 from unnoise.training.snapshots import write_snapshot
 
 # What changes the last bits of a run, and no more.
-_ROUNDING = ("threads", "torch", "device", "cpu", "processes")
+_ROUNDING = ("threads", "torch", "device", "cpu", "processes", "micro_batch")
 # Settings that change what is written down, not what is learned.
 _HARMLESS = ("snapshot_every", "save_every", "sample_every", "eval_every", "micro_batch", "workers")
 
@@ -40,6 +43,7 @@ class Run:
         settings: the [training] table.
         out: the run's folder, or None.
         step: steps done.
+        micro_batch: examples computed at once; fewer than asked for where memory ran out.
     """
 
     def __init__(self, model: Model, data: Dataset, settings: Training, out: Path | None) -> None:
@@ -83,6 +87,8 @@ class Run:
         self.rows = slice(first, first + share)
         self.threads, self.why = 0, ""
         self.guard = Guard()
+        self.scale = LossScale(settings.precision == "float16")
+        self.micro_batch = settings.micro_batch or share
         self.feed = Feed(self.batch, settings.workers, settings.steps)
 
     @contextmanager
@@ -111,12 +117,21 @@ class Run:
         return Batch(batch.x, cond), noise
 
     def backward(
-        self, step: int, phase: int, gradients: bool = True
+        self, step: int, phase: int, gradients: bool = True, alone: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradients of a phase's mean loss; returns the loss of each example and its logs."""
+        """Gradients of a phase's mean loss, times the loss scale.
+
+        Arguments:
+            step, phase: which.
+            gradients: False computes the loss only.
+            alone: exchange nothing with other processes.
+
+        Returns:
+            The loss of each example, and its logs.
+        """
         device = self.accelerator.device
         batch, noise = self.feed(step)
-        size = self.settings.micro_batch or len(batch)
+        size = self.micro_batch
         values: list[Tensor] = []
         logs: list[dict[str, Tensor]] = []
         for a in range(0, len(batch), size):
@@ -125,18 +140,33 @@ class Run:
             # By the place in the whole batch, so that it is the same for any number of processes.
             with (
                 seeded(self.settings.seed, "dropout", step, self.rows.start + a),
-                nullcontext() if last else self.accelerator.no_sync(self.prepared),
+                nullcontext() if last and not alone else self.accelerator.no_sync(self.prepared),
             ):
                 cond = None if batch.cond is None else batch.cond[part].to(device)
                 x, streams = batch.x[part].to(device), noise[part].child("objective")
                 with self._precision():
                     loss = self.prepared(x, cond, streams, phase)
                 if gradients:
-                    self.accelerator.backward(loss.value.sum() / len(batch))
+                    self.accelerator.backward(loss.value.sum() * self.scale.value / len(batch))
                 values.append(loss.value.detach())
                 logs.append(loss.logs)
         joined = {key: torch.cat([log[key] for log in logs]) for key in logs[0]}
         return torch.cat(values), joined
+
+    def _fitting(self, phase: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """``backward`` of this step, with fewer examples at once if memory runs out."""
+        work = partial(self.backward, self.step, phase)
+        # Of several processes one cannot begin anew while the others wait for its gradient.
+        return work() if self.accelerator.num_processes > 1 else fitting(self, work)
+
+    def trial(self) -> None:
+        """The work of a step, with no effect but on ``micro_batch``; the same in all processes."""
+        fitting(self, partial(self.backward, self.step, 0, alone=True))
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+        least = torch.tensor([self.micro_batch], device=self.accelerator.device)
+        gathered: Any = self.accelerator.gather(least)
+        self.micro_batch = int(gathered.min())
 
     def _precision(self) -> Any:
         if self.settings.precision == "float32":
@@ -157,8 +187,8 @@ class Run:
         warning: str | None = None
         for phase, optimiser in enumerate(self.optimisers):
             optimiser.zero_grad()
-            values, logs = self.backward(self.step, phase)
-            norm = optimiser.clip(self.settings.clip)
+            values, logs = self._fitting(phase)
+            norm = optimiser.clip(self.settings.clip, self.scale.value)
             # One exchange for both.
             told = torch.cat([values, values.new_tensor([asked])])
             gathered: Any = self.accelerator.gather(told)
@@ -167,14 +197,17 @@ class Run:
             results.append((loss, logs))
             if math.isfinite(loss) and math.isfinite(norm):
                 optimiser.step(self.settings.rate(self.step))
+            elif math.isfinite(loss) and self.scale.overflowed():
+                warning = ""  # what half precision does now and then; nobody need hear of it
             else:
                 warning = self._left_out(phase, loss)
         if warning is None:
             self.guard.good()
+            self.scale.went_well()
             for average in self.averages:
                 average.update(self.step, self.settings.batch)
         self.step += 1
-        return *results[0], warning, asked
+        return *results[0], warning or None, asked
 
     def _left_out(self, phase: int, loss: float) -> str:
         """What went wrong in this step, in words; the end of the training if it is too much."""
@@ -218,6 +251,7 @@ class Run:
             "model": spec(self.model),
             "data": f"{self.data.info.name} (hash {self.data.info.sha256[:12]})",
             "threads": self.threads,
+            "micro_batch": self.micro_batch,
             "torch": torch.__version__,
             "device": self.accelerator.device.type,
             "cpu": torch.backends.cpu.get_cpu_capability(),
@@ -230,6 +264,7 @@ class Run:
         for i, average in enumerate(self.averages):
             found.update({f"average.{i}.{n}": v for n, v in average.state().items()})
         found.update({f"guard.{n}": v for n, v in self.guard.state().items()})
+        found.update({f"scale.{n}": v for n, v in self.scale.state().items()})
         for i, optimiser in enumerate(self.optimisers):
             found.update({f"optimiser.{i}.{n}": v for n, v in optimiser.state().items()})
         return found
@@ -253,6 +288,8 @@ class Run:
         try:
             self._take(found.state)
             self.threads = int(then["threads"])  # other threads, other rounding
+            if self.settings.micro_batch is None and then["processes"] == now["processes"]:
+                self.micro_batch = int(then["micro_batch"])  # what memory allowed
         except (KeyError, RuntimeError) as error:
             raise InputError(
                 f"{folder}: the checkpoint of step {found.step} does not fit: "
@@ -265,6 +302,7 @@ class Run:
         for i, average in enumerate(self.averages):
             average.load(_under(f"average.{i}.", state))
         self.guard.load(_under("guard.", state))
+        self.scale.load(_under("scale.", state))
         for i, optimiser in enumerate(self.optimisers):
             optimiser.load(_under(f"optimiser.{i}.", state))
 
@@ -321,7 +359,6 @@ def unlike(run: Run, then: Mapping[str, Any], threads: int | None) -> list[str]:
     """
     now = {**run.document(), "threads": threads or run.threads}
     pairs = {key: (then.get(key), now[key]) for key in _ROUNDING}
-    pairs["micro_batch"] = (then["training"].get("micro_batch"), run.settings.micro_batch)
     return [
         f"resumed with {name} {new}, trained so far with {old}: equal up to rounding only."
         for name, (old, new) in pairs.items()

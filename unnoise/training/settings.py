@@ -21,7 +21,7 @@ class Training:
     Arguments:
         steps: optimiser steps.
         batch: examples a step, over all processes.
-        micro_batch: examples computed at once on each process; None takes all.
+        micro_batch: examples computed at once on each process; None takes as many as memory holds.
         lr: peak learning rate of AdamW.
         warmup: steps in which the learning rate rises to its peak.
         schedule: how it runs from there.
@@ -33,7 +33,8 @@ class Training:
             an average of any width afterwards (``unnoise average``); (0.05, 0.1) spans them well.
         snapshot_every: steps between their snapshots; None makes sixteen.
         clip: largest norm of the gradient.
-        precision: what the network computes in; weights and clock stay float32.
+        precision: what the network computes in; weights and clock stay float32. float16 scales
+            its loss.
         label_dropout: share of the examples whose condition is hidden, for guidance.
         seed: of weights, order, noise and dropout.
         workers: threads that make batches ahead; 0 makes each when it is needed.
@@ -57,7 +58,7 @@ class Training:
     power_averages: tuple[Positive, ...] = ()
     snapshot_every: Count | None = None
     clip: Positive = 1.0
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     label_dropout: Fraction = 0.1
     seed: int = 0
     workers: Annotated[int, Interval(ge=0, le=64)] = 0

@@ -1,0 +1,80 @@
+"""The loss on held-out examples, and from when on more steps do harm."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unnoise.core.noise import Noise
+from unnoise.data import Dataset
+from unnoise.training import Ended, Event, Run, Stepped, Warned
+
+_EXAMPLES = 512
+
+
+class HeldOut:
+    """A line in metrics.jsonl every so many steps, and at the end a word on when to stop.
+
+    Always the same examples, noised in the same way, so that two steps differ by what was learned
+    alone; how sure a difference is follows from its spread over the examples.
+
+    Arguments:
+        path: the metrics.jsonl.
+        data: examples that are not trained on.
+        every: steps between two looks.
+        tell: called with the word at the end.
+    """
+
+    def __init__(self, path: Path, data: Dataset, every: int | None, tell: Any) -> None:
+        self.path, self.data, self.every, self.tell = path, data, every, tell
+        self.best: tuple[int, Tensor] | None = None
+        self.last: tuple[int, Tensor] | None = None
+
+    def __call__(self, event: Event, run: Run) -> None:
+        if isinstance(event, Stepped) and self.every and event.step % self.every == 0:
+            losses = self._look(run)
+            mean = float(losses.mean())
+            self.last = (event.step, losses)
+            if self.best is None or mean < float(self.best[1].mean()):
+                self.best = self.last
+            line = {"event": "held out", "step": event.step, "loss": mean}
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        elif isinstance(event, Ended):
+            said = self.verdict()
+            if said:
+                self.tell(Warned(said), run)
+
+    def _look(self, run: Run) -> Tensor:
+        """Loss of each held-out example under the averaged weights."""
+        count = min(_EXAMPLES, len(self.data))
+        index = torch.arange(count) * len(self.data) // count
+        noise = Noise(run.settings.seed, range(count)).child("held out")
+        batch = self.data.batch(index, noise.child("data"))
+        device = run.accelerator.device
+        found: list[Tensor] = []
+        with run.averaged() as model:
+            loss = model.phases()[0].loss
+            for rows in torch.arange(count).split(run.micro_batch):
+                part = slice(int(rows[0]), int(rows[-1]) + 1)
+                cond = None if batch.cond is None else batch.cond[part].to(device)
+                streams = noise[part].child("objective")
+                found.append(loss(batch.x[part].to(device), cond, streams).value.cpu())
+        return torch.cat(found).double()
+
+    def verdict(self) -> str:
+        """Whether the end is worse than the best, beyond three standard errors; else nothing."""
+        if self.best is None or self.last is None or self.best[0] == self.last[0]:
+            return ""
+        worse = self.last[1] - self.best[1]
+        error = float(worse.std()) / len(worse) ** 0.5
+        if float(worse.mean()) < 3 * error:
+            return ""
+        step, losses = self.best
+        return (
+            f"the held-out loss was lowest at step {step} ({float(losses.mean()):.4g}) and is "
+            f"{float(self.last[1].mean()):.4g} now: the last steps learned the training examples "
+            f"by heart. Train with --steps {step}."
+        )

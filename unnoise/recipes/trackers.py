@@ -1,0 +1,91 @@
+"""TensorBoard and Weights & Biases, for those who have them; metrics.jsonl is there in any case."""
+
+import importlib
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any, ClassVar, final
+
+from unnoise.core.errors import InputError
+from unnoise.core.registry import register
+from unnoise.training import Ended, Event, Run, Stepped
+
+
+class Tracker(ABC):
+    """Sends a run's figures elsewhere; made for a run by ``open``."""
+
+    family: ClassVar[str] = "tracker"
+    every: int = 10
+
+    @final
+    def __call__(self, event: Event, run: Run) -> None:
+        if isinstance(event, Stepped) and (
+            event.step % self.every == 0 or event.step == event.steps
+        ):
+            rate = event.rate
+            self.tell(event.step, {"loss": event.loss, "lr": event.lr, "images_per_second": rate})
+        elif isinstance(event, Ended):
+            self.close()
+
+    @abstractmethod
+    def open(self, folder: Path, tables: dict[str, Any]) -> None:
+        """Begin, for a run in ``folder`` by the recipe ``tables``."""
+
+    @abstractmethod
+    def tell(self, step: int, figures: dict[str, float]) -> None:
+        """Figures of a step, by name."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Nothing more will come."""
+
+
+@register("tracker", "tensorboard")
+@final
+class TensorBoard(Tracker):
+    """Event files in the run's folder; look at them with ``tensorboard --logdir runs``."""
+
+    def open(self, folder: Path, tables: dict[str, Any]) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise InputError(
+                'This needs tensorboard. Install it with: pip install "unnoise[tensorboard]"'
+            ) from error
+        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
+
+    def tell(self, step: int, figures: dict[str, float]) -> None:
+        for name, value in figures.items():
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@register("tracker", "wandb")
+@final
+class WandB(Tracker):
+    """A run at Weights & Biases, under the user's own login; WANDB_MODE=offline stays here.
+
+    Arguments:
+        project: its name there.
+    """
+
+    def __init__(self, project: str = "unnoise") -> None:
+        self.project = project
+
+    def open(self, folder: Path, tables: dict[str, Any]) -> None:
+        try:
+            client: Any = importlib.import_module("wandb")
+        except ImportError as error:
+            raise InputError(
+                'This needs wandb. Install it with: pip install "unnoise[wandb]"'
+            ) from error
+        self._run: Any = client.init(
+            project=self.project, name=folder.name, dir=str(folder), config=tables
+        )
+
+    def tell(self, step: int, figures: dict[str, float]) -> None:
+        self._run.log(figures, step=step)
+
+    def close(self) -> None:
+        self._run.finish()

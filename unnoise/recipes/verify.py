@@ -1,0 +1,98 @@
+"""Do a run's first steps again and compare: whether this machine still computes the same."""
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unnoise.core.errors import InputError
+from unnoise.recipes.run import prepare
+from unnoise.training import Event, Run, Stepped, fit
+from unnoise.training.events import read_metrics
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a repetition showed.
+
+    Arguments:
+        steps: steps that were compared.
+        differs: the first of them whose loss differs, None where all agree to the bit.
+        then, now: its loss.
+        conditions: what was otherwise then, in words.
+    """
+
+    steps: int
+    differs: int | None
+    then: float | None
+    now: float | None
+    conditions: tuple[str, ...]
+
+
+class _EnoughError(Exception):
+    """The steps that are compared are done."""
+
+
+def verify(folder: str | Path, steps: int = 20) -> Verified:
+    """Train by a run's own recipe for some steps and compare the loss with its metrics.jsonl.
+
+    Arguments:
+        folder: of the run; nothing in it is changed.
+        steps: how many; the log has every tenth.
+
+    Raises:
+        InputError: no run there, or its log has nothing of the first steps.
+    """
+    folder = Path(folder)
+    if not (folder / "recipe.toml").is_file() or not (folder / "manifest.json").is_file():
+        raise InputError(f"{folder} is no run's folder; give one that unnoise train has made.")
+    lines = [line for line in read_metrics(folder / "metrics.jsonl") if line["event"] == "step"]
+    then: dict[int, float] = {line["step"]: line["loss"] for line in lines if line["step"] <= steps}
+    if not then:
+        raise InputError(
+            f"{folder}/metrics.jsonl has no loss of the first {steps} steps; it is 10."
+        )
+    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    made = prepare(folder / "recipe.toml", fork=manifest.get("fork"), device=manifest["device"])
+    last = max(then)
+    now: dict[int, float] = {}
+    found: list[str] = []
+
+    def listen(event: Event, run: Run) -> None:
+        if isinstance(event, Stepped):
+            now[event.step] = event.loss
+            found[:] = _otherwise(manifest, run)
+            if event.step == last:
+                raise _EnoughError
+
+    threads = manifest["threads"]
+    with contextlib.suppress(_EnoughError):
+        fit(made.model, made.data, made.recipe.training, listeners=[listen], threads=threads)
+    first = next((step for step in sorted(then) if then[step] != now[step]), None)
+    return Verified(
+        last,
+        first,
+        None if first is None else then[first],
+        None if first is None else now[first],
+        tuple(found),
+    )
+
+
+def _otherwise(manifest: dict[str, Any], run: Run) -> list[str]:
+    """Each condition of the run that is another now."""
+    now = {
+        "torch": torch.__version__,
+        "device": run.accelerator.device.type,
+        "threads": run.threads,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "processes": run.accelerator.num_processes,
+        "data": {"name": run.data.info.name, "sha256": run.data.info.sha256},
+    }
+    return [
+        f"{name} was {manifest[name]}, is {value}"
+        for name, value in now.items()
+        if manifest.get(name, value) != value
+    ]

@@ -1,0 +1,63 @@
+"""When memory runs out, fewer examples at once; and how much of it a training takes."""
+
+import gc
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+
+from unnoise.core.errors import StorageError
+
+if TYPE_CHECKING:
+    from unnoise.training.run import Run
+
+Made = TypeVar("Made")
+
+
+def ran_out(error: BaseException) -> bool:
+    """Whether an error means that memory ran out (torch has no class of its own for the CPU's)."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    said = str(error).lower()
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "out of memory" in said
+    )
+
+
+def fitting(run: "Run", work: Callable[[], Made]) -> Made:
+    """Do some work, with half as many examples at once as often as memory runs out.
+
+    Raises:
+        StorageError: it ran out with a single example.
+    """
+    while True:
+        try:
+            return work()
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            if run.micro_batch == 1:
+                raise StorageError(
+                    "memory has run out with a single example. Take a smaller network, smaller "
+                    "pictures, or --precision bfloat16."
+                ) from error
+        # Not inside the handler: the error holds the frames, and they hold the tensors.
+        for optimiser in run.optimisers:
+            optimiser.zero_grad()
+        run.micro_batch = (run.micro_batch + 1) // 2
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def peak(device: torch.device) -> int:
+    """Most bytes that this process has held so far, on the GPU or in all; 0 where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024
