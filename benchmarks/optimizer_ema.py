@@ -1,8 +1,7 @@
 """Clipping, AdamW and the averaged weights of 35.7 million parameters, in milliseconds (P6).
 
 Ours against the ways of others: torch's AdamW (fused and not), clip_grad_norm_, and an average that
-walks over the parameters one by one as diffusers' EMAModel does. One thread; every arm in turn,
-medians.
+walks over the parameters one by one as diffusers' EMAModel does. Every arm in turn, medians.
 """
 
 import argparse
@@ -71,8 +70,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--out", type=Path, default=machine.HERE / "results" / "optimizer-ema.json")
+    parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(given.threads)
     result = machine.describe(["unnoise", "torch"])
     arms = {
         "unnoise": ours(),
@@ -86,6 +86,7 @@ def main() -> None:
             run()
             spent[name].append(1000 * (time.perf_counter() - began))
     cost = {name: statistics.median(values[1:]) for name, values in spent.items()}
+    result["threads"] = given.threads
     result["parameters"] = sum(p.numel() for p in UNet(**NETWORK).parameters())
     result["milliseconds"] = cost
     rows = [[name, f"{ms:.1f}", f"{ms / cost['unnoise']:.2f}"] for name, ms in cost.items()]

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,15 +134,18 @@ def test_killed_preparation(tmp_path: Path):
 
 
 def test_interrupted_preparation(tmp_path: Path):
-    source = fill(tmp_path / "source", 3000)
-    command = [sys.executable, "-m", "unnoise", "prepare", str(source), str(tmp_path / "out")]
-    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True)
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
+        for number in range(30_000):  # seconds of work
+            archive.writestr(f"{number}.png", png(pixels(0)))
+    source, out = tmp_path / "many.zip", tmp_path / "out"
+    command = [sys.executable, "-m", "unnoise", "prepare", str(source), str(out), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while process.poll() is None and not list(tmp_path.glob(".out.partial-*")):
-        pass
-    process.send_signal(signal.SIGINT)
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and said == "unnoise: interrupted.\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    assert [path.name for path in tmp_path.iterdir()] == ["many.zip"]
 
 
 def test_npy():

@@ -236,7 +236,8 @@ def test_everything_lands_in_one_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert manifest["threads"] == 1 and manifest["data"]["sha256"] == digits().info.sha256
     assert manifest["torch"] == torch.__version__
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-    assert [line["event"] for line in lines] == ["step", "saved", "step", "evaluation", "saved"]
+    events = [line["event"] for line in lines]
+    assert events == ["step", "saved", "step", "evaluation", "held out", "saved"]
     assert "20 steps" in (out / "log.txt").read_text()
     # The folder's own recipe repeats it.
     again = train(out / "recipe.toml", "again", threads=1, device="cpu")

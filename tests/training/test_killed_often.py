@@ -62,20 +62,27 @@ def outcome(out: Path) -> tuple:
     return hashes, json.dumps([(e["step"], e["loss"], e["by_level"]) for e in lines])
 
 
+def done(out: Path) -> int:
+    """Steps that the log knows of."""
+    steps = [e["step"] for e in read_metrics(out / "metrics.jsonl") if e["event"] == "step"]
+    return max(steps, default=0)
+
+
 def test_ten_kills(tmp_path: Path):
-    began = time.monotonic()
     first = started(tmp_path / "whole")
     first.join(120)
-    whole = time.monotonic() - began
     assert first.exitcode == 0
     wanted = outcome(tmp_path / "whole")
     hits, places = 0, set()
     for run in range(5):
         out = tmp_path / str(run)
-        moments = Noise(run, [0]).child("kill").uniform(torch.empty(1, 2))[0].tolist()
-        for moment in moments:
+        moments = Noise(run, [0]).child("kill").uniform(torch.empty(1, 4))[0].tolist()
+        for step, wait in zip(moments[:2], moments[2:], strict=True):
             process = started(out)
-            time.sleep(0.8 * moment * whole)
+            before = done(out)
+            while process.is_alive() and done(out) < before + step * (19 - before):
+                time.sleep(0.001)
+            time.sleep(0.05 * wait)  # anywhere in a step, or in what is written after it
             if process.is_alive():
                 os.kill(process.pid, signal.SIGKILL)  # pyright: ignore
                 hits += 1

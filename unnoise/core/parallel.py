@@ -138,20 +138,21 @@ def watched() -> Generator[None]:
         if not lost or not dist.is_initialized():
             raise
         # The launcher sends SIGTERM as soon as it sees a peer gone; the line comes first.
-        with _deaf():
+        with deaf(signal.SIGTERM):
             raise PeerError(_loss(said)) from error
 
 
 @contextmanager
-def _deaf() -> Generator[None]:
+def deaf(number: signal.Signals) -> Generator[None]:
+    """Ignore a signal for a while; processes started meanwhile ignore it for good."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    before = signal.signal(number, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(number, before)
 
 
 def _loss(said: str) -> str:

@@ -1,6 +1,7 @@
 """Pictures of the user's own: listed, split, decoded in parallel, and those left out named."""
 
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unnoise.core.errors import InputError
+from unnoise.core.parallel import deaf
 from unnoise.core.ranges import Count, Fraction
 from unnoise.core.registry import register
 from unnoise.data.base import Dataset
@@ -130,7 +132,11 @@ def _answers(entries: list[Entry], look: Look, workers: int) -> Iterator[Answer]
     from concurrent.futures import Future, ProcessPoolExecutor
 
     # Not forked: torch's threads do not survive that.
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawn) as pool:
+        with deaf(signal.SIGINT):  # the workers inherit that: a Ctrl-C is for this process alone
+            for _ in range(workers):
+                pool.submit(_decoded, [], look)  # each starts one
         waiting: deque[Future[list[Answer]]] = deque()
         try:
             for part in parts:

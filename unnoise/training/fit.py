@@ -149,11 +149,11 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
         tell(Warned(_fewer(run, asked)))
     began, worked = time.perf_counter(), time.process_time()
     pace = _Pace(settings.batch)
-    unsaved = run.out is None and parallel.size() == 1
-    with nullcontext(Stop()) if unsaved else stoppable() as stop:
+    single = not parallel.together()
+    with nullcontext(Stop()) if single and run.out is None else stoppable() as stop:
         while run.step < settings.steps:
             before = run.micro_batch
-            loss, logs, warning, stopped = run.advance(stop.number or 0)
+            loss, logs, warning, agreed = run.advance(stop.number or 0)
             if run.micro_batch < before:
                 tell(Warned(_fewer(run, before), run.step))
             if warning is not None:
@@ -162,9 +162,13 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
             left = (settings.steps - run.step) * settings.batch / rate
             lr = settings.rate(run.step - 1)
             stepped = Stepped(run.step, settings.steps, loss, lr, rate, left, logs)
-            if settings.due(run.step) or stopped:
-                parallel.alone(partial(_finish, run, stepped, stopped > 0, tell))
+            if single:
+                stopped = _finish(run, stepped, lambda: stop.number or 0, tell)
+            elif settings.due(run.step) or agreed:
+                stopped = agreed
+                parallel.alone(partial(_finish, run, stepped, partial(int, agreed), tell))
             else:
+                stopped = 0
                 tell(stepped)
             if stopped and run.step < settings.steps:
                 stop.number = stopped  # whichever process it was sent to
@@ -176,13 +180,19 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
     tell(Ended(run.step, time.perf_counter() - began, time.process_time() - worked))
 
 
-def _finish(run: Run, stepped: Stepped, stopped: bool, tell: Any) -> None:
-    """What one process does after a step while the others wait: look, and write."""
+def _finish(run: Run, stepped: Stepped, asked: Callable[[], int], tell: Any) -> int:
+    """What one process does after a step while the others wait: look, and write.
+
+    Returns:
+        The signal that it was asked to stop by, for which it has saved; 0 for none.
+    """
     tell(stepped)
     if run.settings.snapshot_due(run.step):
         run.snapshot()
+    stopped = asked()
     if run.out is not None and (run.settings.save_due(run.step) or stopped):
         tell(Saved(run.step, run.save()))
+    return stopped
 
 
 def _fewer(run: Run, before: int) -> str:
