@@ -223,6 +223,10 @@ def test_too_many_are_bad(tmp_path: Path):
 def test_nothing_there(tmp_path: Path):
     with pytest.raises(InputError, match="holds no pictures"):
         scan(tmp_path)
+    (tmp_path / "metadata.jsonl").write_text('{"file_name": "a.wav", "label": 1}\n')
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    with pytest.raises(InputError, match="holds no pictures"):
+        scan(tmp_path)
     with pytest.raises(InputError, match=r"give a folder of pictures"):
         scan(tmp_path / "missing")
 

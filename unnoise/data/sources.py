@@ -193,7 +193,7 @@ def _labelled(listed: Listing, refused: list[Refusal]) -> Found:
     """Entries with the labels and captions of a list, or else with their folders' names."""
     lists = [name for name in listed if PurePosixPath(name).name in LISTS]
     pictures = {name: read for name, read in listed.items() if name not in lists}
-    if lists:
+    if lists and pictures:
         return _from_list(lists[0], listed[lists[0]], pictures, refused)
     found = Found([Entry(name, read) for name, read in pictures.items()], refused)
     parents = [PurePosixPath(entry.name).parts[:-1] for entry in found.entries]
