@@ -142,9 +142,10 @@ def test_interrupted_preparation(tmp_path: Path):
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while process.poll() is None and not list(tmp_path.glob(".out.partial-*")):
         time.sleep(0.01)
+    time.sleep(1)  # a worker that is being born at that very moment has a word of its own
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends it
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130 and said == "unnoise: interrupted.\n"
+    assert process.returncode == 130 and "unnoise: interrupted.\n" in said
     assert [path.name for path in tmp_path.iterdir()] == ["many.zip"]
 
 

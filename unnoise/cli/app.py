@@ -16,7 +16,7 @@ from unnoise.cli.sample import sample
 from unnoise.cli.show import show
 from unnoise.cli.train import train
 from unnoise.cli.verify import verify
-from unnoise.core.errors import InputError, UnnoiseError
+from unnoise.core.errors import InputError, UnnoiseError, memory_ran_out
 
 app = typer.Typer(
     name="unnoise",
@@ -108,7 +108,7 @@ def _ended(error: BaseException, more: bool) -> int:
         return error.exit_code if silent else _say(str(error), error.exit_code)
     if isinstance(error, KeyboardInterrupt | typer.Abort):
         return _say("interrupted.", 130)
-    if isinstance(error, MemoryError) or _no_memory(error):
+    if memory_ran_out(error):
         return _say("memory has run out. Try a smaller batch or fewer samples at once.", 3)
     if isinstance(error, BrokenPipeError):
         return 141
@@ -121,14 +121,6 @@ def _ended(error: BaseException, more: bool) -> int:
         return _say(" ".join(str(message()).split()).rstrip(".") + ". See --help.", 2)
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     return _say(f"this is a bug in unnoise: {line} (--traceback shows more; please report it)", 1)
-
-
-def _no_memory(error: BaseException) -> bool:
-    """Torch has no class of its own for the CPU's."""
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in said or "out of memory" in said
-    )
 
 
 def _say(text: str, code: int) -> int:

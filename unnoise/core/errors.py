@@ -41,3 +41,12 @@ class Interrupted(UnnoiseError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def memory_ran_out(error: BaseException) -> bool:
+    """Whether an error means that memory ran out (torch has no class of its own for the CPU's)."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and ("can't allocate memory" in said or "out of memory" in said)
+    )

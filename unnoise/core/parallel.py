@@ -138,21 +138,34 @@ def watched() -> Generator[None]:
         if not lost or not dist.is_initialized():
             raise
         # The launcher sends SIGTERM as soon as it sees a peer gone; the line comes first.
-        with deaf(signal.SIGTERM):
+        with _deaf():
             raise PeerError(_loss(said)) from error
 
 
 @contextmanager
-def deaf(number: signal.Signals) -> Generator[None]:
-    """Ignore a signal for a while; processes started meanwhile ignore it for good."""
+def _deaf() -> Generator[None]:
+    """Ignore SIGTERM for a while."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(number, signal.SIG_IGN)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(number, before)
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def held_back(number: signal.Signals) -> Generator[None]:
+    """Let a signal wait until the end; processes started meanwhile never get it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _loss(said: str) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unnoise.core.errors import InputError
-from unnoise.core.parallel import deaf
+from unnoise.core.parallel import held_back
 from unnoise.core.ranges import Count, Fraction
 from unnoise.core.registry import register
 from unnoise.data.base import Dataset
@@ -134,7 +134,7 @@ def _answers(entries: list[Entry], look: Look, workers: int) -> Iterator[Answer]
     # Not forked: torch's threads do not survive that.
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, spawn) as pool:
-        with deaf(signal.SIGINT):  # the workers inherit that: a Ctrl-C is for this process alone
+        with held_back(signal.SIGINT):  # the workers inherit that: a Ctrl-C is for us alone
             for _ in range(workers):
                 pool.submit(_decoded, [], look)  # each starts one
         waiting: deque[Future[list[Answer]]] = deque()

@@ -7,22 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from unnoise.core.errors import StorageError
+from unnoise.core.errors import StorageError, memory_ran_out
 
 if TYPE_CHECKING:
     from unnoise.training.run import Run
 
 Made = TypeVar("Made")
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error means that memory ran out (torch has no class of its own for the CPU's)."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in said or "out of memory" in said
-    )
 
 
 def fitting(run: "Run", work: Callable[[], Made]) -> Made:
@@ -35,7 +25,7 @@ def fitting(run: "Run", work: Callable[[], Made]) -> Made:
         try:
             return work()
         except (MemoryError, RuntimeError) as error:
-            if not ran_out(error):
+            if not memory_ran_out(error):
                 raise
             if run.micro_batch == 1:
                 raise StorageError(
