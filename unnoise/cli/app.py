@@ -70,8 +70,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BaseException as error:
         code = _ended(error, more)
     code = code if isinstance(code, int) else 0
-    # A process whose peers are gone would wait for them once more on its way out.
-    at_once = _stdout_is_gone() or (code != 0 and "RANK" in os.environ)
+    # One of several leaves at once: on its way out it would wait for peers that may be gone.
+    at_once = _stdout_is_gone() or "RANK" in os.environ
     os._exit(code) if at_once else sys.exit(code)
 
 
