@@ -13,7 +13,7 @@ from unnoise.core.errors import InputError
 from unnoise.data import moons
 from unnoise.recipes import verify
 from unnoise.recipes.heldout import HeldOut
-from unnoise.training import fit
+from unnoise.training import MetricsLog, fit
 from unnoise.training.events import read_metrics
 
 
@@ -113,7 +113,7 @@ def test_held_out_loss_is_followed(tmp_path: Path):
 
 
 def verdict(best: float, last: float, spread: float = 0.1) -> str:
-    listener = HeldOut(Path(), None, 1, None)  # pyright: ignore
+    listener = HeldOut(MetricsLog(Path()), None, 1, None)  # pyright: ignore
     wave = torch.linspace(-spread, spread, 100).double()
     listener.best = (600, best + wave)
     listener.last = (900, last + wave.flip(0))
@@ -132,7 +132,7 @@ def test_learning_by_heart_is_noticed(tmp_path: Path):
     """Six points, a thousand steps: the best was long before the end."""
     said: list[str] = []
     held_out = HeldOut(
-        tmp_path / "metrics.jsonl",
+        MetricsLog(tmp_path / "metrics.jsonl"),
         moons(split="test"),
         100,
         lambda event, run: said.append(event.text),

@@ -152,7 +152,7 @@ def test_looking_changes_nothing(tmp_path: Path):
         listeners=[
             heard,
             SampleSheets(tmp_path / "samples", 10),
-            Evaluations(tmp_path / "metrics.jsonl", measure, 10),
+            Evaluations(MetricsLog(tmp_path / "metrics.jsonl"), measure, 10),
         ],
     )
     assert len(list((tmp_path / "samples").iterdir())) == 3

@@ -239,8 +239,9 @@ class Machine:
             )
             before = torch.get_num_threads()
             try:
-                chosen, why = threads.choose(self.step, asked)
+                chosen, why, seconds = threads.choose(self.step, asked)
                 assert torch.get_num_threads() == chosen
+                assert seconds == pytest.approx(self.seconds)
             finally:
                 torch.set_num_threads(before)
         return chosen, why
@@ -264,6 +265,7 @@ def test_threads_are_chosen(
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     chosen, why = machine.choose(monkeypatch)
     assert chosen == count and reason in why
+    assert machine.steps == 3  # whatever was chosen: others may step along
 
 
 def test_threads_that_were_asked_for(monkeypatch: pytest.MonkeyPatch):
@@ -271,6 +273,6 @@ def test_threads_that_were_asked_for(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert machine.choose(monkeypatch, asked=2) == (2, "asked for")
     assert machine.choose(monkeypatch) == (3, "OMP_NUM_THREADS")
-    assert machine.steps == 0
+    assert machine.steps == 4
     monkeypatch.setenv("OMP_NUM_THREADS", "many")
     assert machine.choose(monkeypatch)[0] > 1

@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from unnoise.core.errors import PeerError
+from unnoise.core.errors import InputError, PeerError
 
 _BEAT = 0.5  # seconds between two signs of life
 _SILENT = 3.0  # seconds without one after which a peer counts as gone
@@ -36,8 +36,19 @@ _calls = itertools.count()  # of ``alone``; every process makes the same
 
 
 def patience() -> float:
-    """Seconds to wait for a peer: 60, or what UNNOISE_TIMEOUT says."""
-    return float(os.environ.get("UNNOISE_TIMEOUT", "60"))
+    """Seconds to wait for a peer: 60, or what UNNOISE_TIMEOUT says.
+
+    Raises:
+        InputError: it says no number above 0.
+    """
+    said = os.environ.get("UNNOISE_TIMEOUT", "60")
+    try:
+        seconds = float(said)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < math.inf:
+        raise InputError(f"UNNOISE_TIMEOUT = {said!r}: it is seconds to wait for a peer, above 0.")
+    return seconds
 
 
 def rank() -> int:

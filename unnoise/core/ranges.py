@@ -12,3 +12,4 @@ Share = Annotated[float, Interval(gt=0, le=1)]
 MOST = 10_000_000
 Count = Annotated[int, Interval(ge=1, le=MOST)]
 Index = Annotated[int, Interval(ge=0, le=MOST)]
+Few = Annotated[int, Interval(ge=0, le=64)]  # threads or processes that help

@@ -1,7 +1,5 @@
 """The loss on held-out examples, and from when on more steps do harm."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +7,7 @@ from torch import Tensor
 
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
-from unnoise.training import Ended, Event, Run, Stepped, Warned
+from unnoise.training import Ended, Event, MetricsLog, Run, Stepped, Warned
 
 _EXAMPLES = 512
 
@@ -18,17 +16,18 @@ class HeldOut:
     """A line in metrics.jsonl every so many steps, and at the end a word on when to stop.
 
     Always the same examples, noised in the same way, so that two steps differ by what was learned
-    alone; how sure a difference is follows from its spread over the examples.
+    alone; how sure a difference is follows from its spread over the examples. The word at the end
+    knows the looks since the last resume.
 
     Arguments:
-        path: the metrics.jsonl.
+        log: metrics.jsonl.
         data: examples that are not trained on.
         every: steps between two looks.
         tell: called with the word at the end.
     """
 
-    def __init__(self, path: Path, data: Dataset, every: int | None, tell: Any) -> None:
-        self.path, self.data, self.every, self.tell = path, data, every, tell
+    def __init__(self, log: MetricsLog, data: Dataset, every: int | None, tell: Any) -> None:
+        self.log, self.data, self.every, self.tell = log, data, every, tell
         self.best: tuple[int, Tensor] | None = None
         self.last: tuple[int, Tensor] | None = None
 
@@ -39,9 +38,7 @@ class HeldOut:
             self.last = (event.step, losses)
             if self.best is None or mean < float(self.best[1].mean()):
                 self.best = self.last
-            line = {"event": "held out", "step": event.step, "loss": mean}
-            with self.path.open("a", encoding="utf-8") as stream:
-                stream.write(json.dumps(line) + "\n")
+            self.log.write({"event": "held out", "step": event.step, "loss": mean})
         elif isinstance(event, Ended):
             said = self.verdict()
             if said:

@@ -12,7 +12,7 @@ from unnoise.plots import loss_curve
 from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.measure import evaluate
 from unnoise.recipes.pictures import draw, sheet_size, turn
-from unnoise.training import Began, Ended, Event, Run, Saved, Stepped, Warned
+from unnoise.training import Began, Ended, Event, MetricsLog, Run, Saved, Stepped, Warned
 from unnoise.training.events import read_metrics
 
 
@@ -44,22 +44,21 @@ class Evaluations:
     """A line of figures in metrics.jsonl every so many steps.
 
     Arguments:
-        path: the metrics.jsonl.
+        log: metrics.jsonl; beside it lies what one evaluation keeps for the next.
         settings: how to measure.
         every: steps between two.
     """
 
-    def __init__(self, path: Path, settings: Evaluation, every: int | None) -> None:
-        self.path, self.settings, self.every = path, settings, every
+    def __init__(self, log: MetricsLog, settings: Evaluation, every: int | None) -> None:
+        self.log, self.settings, self.every = log, settings, every
 
     def __call__(self, event: Event, run: Run) -> None:
         if isinstance(event, Stepped) and self.every and event.step % self.every == 0:
             with run.averaged() as model:
                 if isinstance(model, Diffusion):
-                    figures = evaluate(model, self.settings, cache=self.path.parent, train=run.data)
-                    line = {"event": "evaluation", "step": event.step, **figures}
-                    with self.path.open("a", encoding="utf-8") as stream:
-                        stream.write(json.dumps(line) + "\n")
+                    cache = self.log.path.parent
+                    figures = evaluate(model, self.settings, cache=cache, train=run.data)
+                    self.log.write({"event": "evaluation", "step": event.step, **figures})
 
 
 class LossCurve:

@@ -136,13 +136,13 @@ def train(
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
-    metrics = folder / "metrics.jsonl"
+    metrics = MetricsLog(folder / "metrics.jsonl")
     own: list[Listener] = [
         Log(folder / "log.txt"),
-        MetricsLog(metrics),
+        metrics,
         SampleSheets(folder / "samples", settings.sample_every),
         Evaluations(metrics, made.recipe.evaluation, settings.eval_every),
-        LossCurve(metrics, folder / "loss.png"),
+        LossCurve(metrics.path, folder / "loss.png"),
     ]
     if settings.eval_every is not None and parallel.rank() == 0:
         speak = _all([Log(folder / "log.txt"), *listeners])

@@ -78,7 +78,8 @@ def fit(
             raise InputError(f"{folder} already holds a run. Resume it, or choose another folder.")
         try:
             with parallel.watched():
-                return _fit(model, data, settings, folder, resume, listeners, threads)
+                run = Run(model, data, settings, folder)
+                return _fit(run, resume, listeners, threads, kept=out is not None)
         except PeerError as error:
             steps = [] if folder is None else checkpoints.steps_of(folder)
             saved = f" The state of step {steps[0]} is saved." if steps else ""
@@ -88,19 +89,13 @@ def fit(
 
 
 def _fit(
-    model: Model,
-    data: Dataset,
-    settings: Training,
-    folder: Path | None,
-    resume: bool,
-    listeners: Sequence[Listener],
-    threads: int | None,
+    run: Run, resume: bool, listeners: Sequence[Listener], threads: int | None, kept: bool
 ) -> Model:
     """``fit``, in a folder that is ours."""
-    model.info = data.info
+    model, folder = run.model, run.out
+    model.info = run.data.info
     with contextlib.suppress(InputError):  # data of the user's own making has no recipe
-        model.recipe = {**model.recipe, "data": spec(data)}
-    run = Run(model, data, settings, folder)
+        model.recipe = {**model.recipe, "data": spec(run.data)}
 
     def tell(event: Event) -> None:
         for listener in listeners if parallel.rank() == 0 else ():
@@ -117,7 +112,7 @@ def _fit(
     run.same_everywhere()
     before = torch.get_num_threads()
     try:
-        _train(run, threads or run.threads or None, tell)
+        _train(run, threads or run.threads or None, tell, kept)
     finally:
         run.feed.close()
         torch.set_num_threads(before)
@@ -125,14 +120,14 @@ def _fit(
     return model.eval()
 
 
-def _train(run: Run, threads: int | None, tell: Any) -> None:
+def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
+    """The steps. Where nothing is kept, Ctrl-C is not held back to save."""
     settings, model = run.settings, run.model
     model.train()
 
     before, asked = run.threads, run.micro_batch
-    run.threads, run.why = choose(run.trial, threads)
+    run.threads, run.why, seconds = choose(run.trial, threads)
     run.why = "as before the stop" if run.threads == before else run.why
-    seconds = _timed(run.trial)
     tell(
         Began(
             run.step,
@@ -150,7 +145,7 @@ def _train(run: Run, threads: int | None, tell: Any) -> None:
     began, worked = time.perf_counter(), time.process_time()
     pace = _Pace(settings.batch)
     single = not parallel.together()
-    with nullcontext(Stop()) if single and run.out is None else stoppable() as stop:
+    with stoppable() if kept else nullcontext(Stop()) as stop:
         while run.step < settings.steps:
             before = run.micro_batch
             loss, logs, warning, agreed = run.advance(stop.number or 0)
@@ -200,14 +195,6 @@ def _fewer(run: Run, before: int) -> str:
         f"memory ran out with {before} examples at once; from here on {run.micro_batch} at a time "
         "(equal up to rounding)."
     )
-
-
-def _timed(work: Callable[[], None]) -> float:
-    """Seconds that some work takes, the second time."""
-    work()
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 class _Pace:

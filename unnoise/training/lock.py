@@ -1,6 +1,5 @@
 """One trainer a folder."""
 
-import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +12,13 @@ def held(folder: Path | None) -> Generator[None]:
     """Keep a run's folder for this process; None keeps nothing.
 
     The lock is the operating system's: it ends with the process, however that ends, so none is ever
-    stale. Of several processes that train together the first one holds it for all.
+    stale. Of several processes that train together process 0 alone has a folder.
 
     Raises:
         InputError: another process trains there.
         StorageError: the folder cannot be made or written to.
     """
-    if folder is None or os.environ.get("RANK", "0") != "0":
+    if folder is None:
         yield
         return
     from filelock import FileLock, Timeout

@@ -1,12 +1,10 @@
 """The [training] table of a recipe."""
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, final
-
-from annotated_types import Interval
+from typing import ClassVar, Literal, final
 
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import Count, Fraction, Index, NotNegative, Positive
+from unnoise.core.ranges import Count, Few, Fraction, Index, NotNegative, Positive
 from unnoise.core.registry import register
 from unnoise.training.averages import exponent
 from unnoise.training.schedules import CosineSchedule, Schedule
@@ -61,7 +59,7 @@ class Training:
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     label_dropout: Fraction = 0.1
     seed: int = 0
-    workers: Annotated[int, Interval(ge=0, le=64)] = 0
+    workers: Few = 0
     save_every: Count | None = None
     sample_every: Count | None = None
     eval_every: Count | None = None

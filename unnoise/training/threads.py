@@ -7,40 +7,60 @@ a few milliseconds are too short to share. So: one thread, unless a step is long
 import os
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 
 LONG_STEP = 0.02
 
 
-def choose(step: Callable[[], None], asked: int | None = None) -> tuple[int, str]:
-    """Set and return the number of threads, and say why.
+class Threads(NamedTuple):
+    """How many, why, and how many seconds a step takes with them."""
+
+    number: int
+    why: str
+    seconds: float
+
+
+def choose(step: Callable[[], None], asked: int | None = None) -> Threads:
+    """Set the number of threads, and say why.
+
+    How often it steps hangs on nothing but what was asked, so that processes that train together
+    step together.
 
     Arguments:
         step: does the work of one training step without changing anything.
         asked: what the user asked for; OMP_NUM_THREADS counts as asked.
     """
+
+    def timed(count: int) -> float:
+        torch.set_num_threads(count)
+        began = time.perf_counter()
+        step()
+        return time.perf_counter() - began
+
     variable = os.environ.get("OMP_NUM_THREADS", "")
+    why = "asked for"
+    if asked is None and variable.isdigit() and int(variable) > 0:
+        asked, why = int(variable), "OMP_NUM_THREADS"
+    timed(asked or 1)  # the first one pays for memory and kernels
+    seconds = timed(asked or 1)
     if asked is not None:
-        torch.set_num_threads(asked)
-        return asked, "asked for"
-    if variable.isdigit() and int(variable) > 0:
-        torch.set_num_threads(int(variable))
-        return int(variable), "OMP_NUM_THREADS"
+        return Threads(asked, why, seconds)
+    count, why = _count(seconds)
+    return Threads(count, why, timed(count))
+
+
+def _count(seconds: float) -> tuple[int, str]:
+    """What a step that takes so long on one thread is worth."""
     cores = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
-    torch.set_num_threads(1)
-    step()  # the first one pays for memory and kernels
-    began = time.perf_counter()
-    step()
-    seconds = time.perf_counter() - began
     if seconds < LONG_STEP:
         return 1, f"a step takes {1000 * seconds:.0f} ms, too short to share"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     idle = cores - load
     if idle < 1.5:
         return 1, f"the machine is busy (load {load:.1f} on {cores} cores)"
-    count = min(cores, round(idle))
-    torch.set_num_threads(count)
-    return count, f"a step takes {1000 * seconds:.0f} ms and {idle:.1f} of {cores} cores are idle"
+    why = f"a step takes {1000 * seconds:.0f} ms and {idle:.1f} of {cores} cores are idle"
+    return min(cores, round(idle)), why
