@@ -135,10 +135,12 @@ def test_killed_preparation(tmp_path: Path):
 
 def test_interrupted_preparation(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
-        for number in range(30_000):  # seconds of work
-            archive.writestr(f"{number}.png", png(pixels(0)))
+        content = png(pixels(0, size=600))
+        for number in range(4_000):  # half a minute of work
+            archive.writestr(f"{number}.png", content)
     source, out = tmp_path / "many.zip", tmp_path / "out"
-    command = [sys.executable, "-m", "unnoise", "prepare", str(source), str(out), "--workers", "2"]
+    command = [sys.executable, "-m", "unnoise", "prepare", source, out, "--workers", "2"]
+    command += ["--size", "6"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     while process.poll() is None and not list(tmp_path.glob(".out.partial-*")):
         time.sleep(0.01)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
+from unnoise.training.shares import local, put
 
 
 class Profile(ABC):
@@ -90,16 +91,18 @@ class Average:
         self.weights = list(weights.values())
         self.profile = profile
         self.values = [w.detach().clone() for w in self.weights]
+        # What is computed with: of shared tensors this process's part.
+        self._pairs = ([local(v) for v in self.values], [local(w.detach()) for w in self.weights])
 
     @torch.no_grad()
     def update(self, step: int, batch: int) -> None:
         """Take the weights of step ``step`` (from 0) in."""
-        torch._foreach_lerp_(self.values, self.weights, 1 - self.profile.decay(step, batch))  # pyright: ignore
+        torch._foreach_lerp_(*self._pairs, 1 - self.profile.decay(step, batch))  # pyright: ignore
 
     @torch.no_grad()
     def swap(self) -> None:
         """Exchange weights and average; twice is nothing."""
-        for weight, value in zip(self.weights, self.values, strict=True):
+        for value, weight in zip(*self._pairs, strict=True):
             kept = weight.clone()
             weight.copy_(value)
             value.copy_(kept)
@@ -110,7 +113,7 @@ class Average:
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
         for name, value in self.state().items():
-            value.copy_(state[name])
+            put(value, state[name])
 
 
 def mixture(widths: Sequence[float], times: Sequence[float], width: float, time: float) -> Tensor:

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ def steps_of(run: Path) -> list[int]:
 
 
 def write(
-    run: Path, step: int, model: bytes, document: dict[str, Any], state: dict[str, Tensor]
+    run: Path, step: int, model: bytes, document: dict[str, Any], state: Mapping[str, Tensor]
 ) -> Path:
     """Write a checkpoint and make ``run/model.safetensors`` the same model; drop the oldest.
 

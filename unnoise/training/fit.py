@@ -16,10 +16,11 @@ from unnoise.core.registry import construct, spec
 from unnoise.data import Dataset
 from unnoise.models.base import Model
 from unnoise.training import checkpoints
+from unnoise.training.changed import unlike
 from unnoise.training.events import Began, Ended, Event, Listener, Saved, Stepped, Warned
 from unnoise.training.lock import held
 from unnoise.training.memory import peak
-from unnoise.training.run import Run, unlike
+from unnoise.training.run import Run
 from unnoise.training.settings import Training
 from unnoise.training.signals import Stop, stoppable
 from unnoise.training.threads import choose
@@ -107,23 +108,24 @@ def _fit(
         if found is not None:
             run.load(found, folder)
             checkpoints.tidy(folder, found.step)
-            for text in unlike(run, found.document, threads):
+            now = {**run.document(), "threads": threads or run.threads}
+            for text in unlike(found.document, now):
                 tell(Warned(text))
-    run.same_everywhere()
+    run.follow(found)
     before = torch.get_num_threads()
     try:
         _train(run, threads or run.threads or None, tell, kept)
     finally:
         run.feed.close()
         torch.set_num_threads(before)
-    run.average.swap()
+    run.layout.finish(run.average)
     return model.eval()
 
 
 def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
     """The steps. Where nothing is kept, Ctrl-C is not held back to save."""
     settings, model = run.settings, run.model
-    model.train()
+    run.layout.trained.train()
 
     before, asked = run.threads, run.micro_batch
     run.threads, run.why, seconds = choose(run.trial, threads)
@@ -161,6 +163,7 @@ def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
                 stopped = _finish(run, stepped, lambda: stop.number or 0, tell)
             elif settings.due(run.step) or agreed:
                 stopped = agreed
+                run.meet()
                 parallel.alone(partial(_finish, run, stepped, partial(int, agreed), tell))
             else:
                 stopped = 0

@@ -6,6 +6,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from unnoise.training.shares import whole
+
 MOST = 5
 
 
@@ -43,7 +45,7 @@ class Guard:
 def bad_weight(model: nn.Module) -> str | None:
     """The first weight that holds NaN or infinity."""
     for name, weight in model.named_parameters():
-        if not bool(torch.isfinite(weight).all()):
+        if not bool(torch.isfinite(whole(weight)).all()):
             return name
     return None
 
@@ -83,6 +85,6 @@ def culprit(model: nn.Module, x: Tensor, again: Callable[[], object]) -> str:
     # Gradients go from the end to the beginning: the last layer is the first that was hit.
     graded = [(n, p.grad) for n, p in model.named_parameters() if p.grad is not None]
     for name, grad in reversed(graded):
-        if not bool(torch.isfinite(grad).all()):
+        if not bool(torch.isfinite(whole(grad)).all()):
             return f"the gradient of {name}"
     return "the loss"

@@ -8,10 +8,12 @@ both equal to torch.optim.
 # The kernels have no public names.
 # pyright: reportPrivateUsage=false, reportPrivateImportUsage=false
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
+
+from unnoise.training.shares import local, put
 
 
 class AdamW:
@@ -21,6 +23,8 @@ class AdamW:
         parameters: named parameters, in a fixed order.
         betas: averaging of the gradient and of its square.
         weight_decay: share of ``lr`` times the weight that is taken off each step.
+        epsilon: added to the root of the averaged square.
+        norm: of the whole gradient, from the norms of its parts.
     """
 
     def __init__(
@@ -29,14 +33,20 @@ class AdamW:
         betas: tuple[float, float],
         weight_decay: float,
         epsilon: float = 1e-8,
+        norm: Callable[[Tensor], Tensor] = torch.linalg.vector_norm,
     ) -> None:
         self.names = list(parameters)
         self.parameters = list(parameters.values())
         self.betas, self.weight_decay, self.epsilon = betas, weight_decay, epsilon
+        self.norm = norm
         self.first = [torch.zeros_like(p) for p in self.parameters]
         self.second = [torch.zeros_like(p) for p in self.parameters]
         # The kernel counts steps in a tensor a parameter.
         self.counts = [torch.zeros((), device=p.device) for p in self.parameters]
+        # What is computed with: of shared tensors this process's part.
+        self._local = [
+            [local(t.detach()) for t in each] for each in (self.parameters, self.first, self.second)
+        ]
 
     def zero_grad(self) -> None:
         for parameter in self.parameters:
@@ -49,8 +59,8 @@ class AdamW:
         Returns:
             Its norm in between.
         """
-        grads = [p.grad for p in self.parameters if p.grad is not None]
-        norm = float(torch.stack(torch._foreach_norm(grads)).norm()) / scale if grads else 0.0
+        grads = [local(p.grad) for p in self.parameters if p.grad is not None]
+        norm = float(self.norm(torch.stack(torch._foreach_norm(grads)))) / scale if grads else 0.0
         factor = (most / norm if norm > most else 1.0) / scale
         if factor != 1.0:
             torch._foreach_mul_(grads, factor)
@@ -60,11 +70,10 @@ class AdamW:
     def step(self, lr: float) -> None:
         """One step at learning rate ``lr``; parameters without a gradient are left alone."""
         used = [i for i, p in enumerate(self.parameters) if p.grad is not None]
-        grads = [g for i in used if (g := self.parameters[i].grad) is not None]
+        grads = [local(g) for i in used if (g := self.parameters[i].grad) is not None]
         counts = [self.counts[i] for i in used]
         torch._foreach_add_(counts, 1)
-        weights: list[Tensor] = [self.parameters[i] for i in used]
-        first, second = [self.first[i] for i in used], [self.second[i] for i in used]
+        weights, first, second = ([each[i] for i in used] for each in self._local)
         beta1, beta2 = self.betas
         if hasattr(torch, "_fused_adamw_"):
             torch._fused_adamw_(
@@ -103,4 +112,4 @@ class AdamW:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take over a state; a missing entry is a KeyError."""
         for name, value in self.state().items():
-            value.copy_(state[name])
+            put(value, state[name])

@@ -19,19 +19,17 @@ from unnoise.models.base import Model
 from unnoise.models.files import content
 from unnoise.training import checkpoints
 from unnoise.training.averages import Average, HalfLife, Power
+from unnoise.training.changed import changes
 from unnoise.training.feed import Feed
 from unnoise.training.guard import MOST, Guard, bad_weight, culprit
+from unnoise.training.layout import Layout, Replicated, Sharded
 from unnoise.training.memory import fitting
 from unnoise.training.optim import AdamW
 from unnoise.training.order import examples
 from unnoise.training.scaling import LossScale
 from unnoise.training.settings import Training
+from unnoise.training.shares import put
 from unnoise.training.snapshots import write_snapshot
-
-# What changes the last bits of a run, and no more.
-_ROUNDING = ("threads", "torch", "device", "cpu", "processes", "micro_batch")
-# Settings that change what is written down, not what is learned.
-_HARMLESS = ("snapshot_every", "save_every", "sample_every", "eval_every", "micro_batch", "workers")
 
 
 @final
@@ -39,7 +37,7 @@ class Run:
     """A training in progress; what listeners may look at.
 
     Attributes:
-        model: holds the raw weights; ``averaged()`` lends it the averaged ones.
+        model: the user's; ``averaged()`` lends it with the averaged weights.
         settings: the [training] table.
         out: the run's folder, or None.
         step: steps done.
@@ -60,17 +58,25 @@ class Run:
                 f"the model is on {device}, but this process trains on {self.accelerator.device}; "
                 "move the model there, or start a new process."
             )
-        self.prepared: Any = self.accelerator.prepare(model)
-        names = {id(p): n for n, p in model.named_parameters()}
+        parallel.same_everywhere(list(model.state_dict().values()))
+        several = self.accelerator.num_processes > 1
+        self.layout: Layout = (
+            Sharded(model, device)
+            if settings.sharded and several
+            else Replicated(model, self.accelerator)
+        )
+        trained = self.layout.trained
+        named = dict(trained.named_parameters())
+        names = {id(p): n for n, p in named.items()}
         self.optimisers = [
             AdamW(
                 {names[id(p)]: p for p in phase.module.parameters()},
                 settings.betas,
                 settings.weight_decay,
+                norm=self.layout.norm,
             )
-            for phase in model.phases()
+            for phase in trained.phases()
         ]
-        named = dict(model.named_parameters())
         profiles = [HalfLife(h) for h in (settings.ema_half_life, *settings.half_lives)]
         widths = [Power(width) for width in settings.power_averages]
         # The first is the model's own; the others are kept beside it.
@@ -94,15 +100,13 @@ class Run:
     @contextmanager
     def averaged(self) -> Generator[Model]:
         """The model with the averaged weights, for a look; training goes on as if nothing was."""
-        training = self.model.training
-        self.average.swap()
-        self.model.eval()
-        try:
-            with torch.no_grad():
-                yield self.model
-        finally:
-            self.model.train(training)
-            self.average.swap()
+        with self.layout.lent(self.average) as model, torch.no_grad():
+            training = model.training
+            model.eval()
+            try:
+                yield model
+            finally:
+                model.train(training)
 
     def batch(self, step: int) -> tuple[Batch, Noise]:
         """This process's share of a step's examples, and their streams."""
@@ -140,12 +144,12 @@ class Run:
             # By the place in the whole batch, so that it is the same for any number of processes.
             with (
                 seeded(self.settings.seed, "dropout", step, self.rows.start + a),
-                nullcontext() if last and not alone else self.accelerator.no_sync(self.prepared),
+                nullcontext() if last and not alone else self.layout.quiet(),
             ):
                 cond = None if batch.cond is None else batch.cond[part].to(device)
                 x, streams = batch.x[part].to(device), noise[part].child("objective")
                 with self._precision():
-                    loss = self.prepared(x, cond, streams, phase)
+                    loss = self.layout.module(x, cond, streams, phase)
                 if gradients:
                     self.accelerator.backward(loss.value.sum() * self.scale.value / len(batch))
                 values.append(loss.value.detach())
@@ -161,7 +165,10 @@ class Run:
 
     def trial(self) -> None:
         """The work of a step, with no effect but on ``micro_batch``; the same in all processes."""
-        fitting(self, partial(self.backward, self.step, 0, alone=True))
+        if self.layout.independent:
+            fitting(self, partial(self.backward, self.step, 0, alone=True))
+        else:
+            self.backward(self.step, 0)
         for optimiser in self.optimisers:
             optimiser.zero_grad()
         least = torch.tensor([self.micro_batch], device=self.accelerator.device)
@@ -212,11 +219,13 @@ class Run:
     def _left_out(self, phase: int, loss: float) -> str:
         """What went wrong in this step, in words; the end of the training if it is too much."""
         what = "the gradient" if math.isfinite(loss) else "the loss"
-        broken = bad_weight(self.model)
+        broken = bad_weight(self.layout.trained)
         if broken is not None:
             self._give_up(f"{what} became NaN or infinite at step {self.step} (weight {broken})")
         batch, _ = self.batch(self.step)
-        where = culprit(self.model, batch.x, lambda: self.backward(self.step, phase, False))
+        where = culprit(
+            self.layout.trained, batch.x, lambda: self.backward(self.step, phase, False)
+        )
         self.optimisers[phase].zero_grad()
         if self.guard.bad():
             self._give_up(
@@ -258,9 +267,17 @@ class Run:
             "processes": self.accelerator.num_processes,
         }
 
-    def state(self) -> dict[str, Tensor]:
-        """Every tensor that a resumed run needs."""
-        found = {f"weights.{n}": v for n, v in self.model.state_dict().items()}
+    def state(self) -> Mapping[str, Tensor]:
+        """Every tensor that a resumed run needs, whole; of several processes in process 0."""
+        return self.layout.state(self._parts())
+
+    def meet(self) -> None:
+        """Come together, in all processes, before process 0 looks and writes alone."""
+        self.layout.meet(self._parts(), self.average)
+
+    def _parts(self) -> dict[str, Tensor]:
+        """The state as this process holds it."""
+        found = {f"weights.{n}": v for n, v in self.layout.trained.state_dict().items()}
         for i, average in enumerate(self.averages):
             found.update({f"average.{i}.{n}": v for n, v in average.state().items()})
         found.update({f"guard.{n}": v for n, v in self.guard.state().items()})
@@ -270,14 +287,14 @@ class Run:
         return found
 
     def load(self, found: checkpoints.Checkpoint, folder: Path) -> None:
-        """Continue from a checkpoint.
+        """Continue from a checkpoint; of several processes, process 0 does.
 
         Raises:
             InputError: it was made with other settings, another model or other data; or a part
                 of it is missing.
         """
         now, then = self.document(), found.document
-        changed = _changes(then, now)
+        changed = changes(then, now)
         if changed:
             raise InputError(
                 f"{folder} was trained with other settings: {'; '.join(changed[:3])}"
@@ -298,7 +315,10 @@ class Run:
         self.step = found.step
 
     def _take(self, state: Mapping[str, Tensor]) -> None:
-        self.model.load_state_dict(_under("weights.", state))
+        weights = self.layout.trained.state_dict()
+        given = _under("weights.", state)
+        for name, value in weights.items():
+            put(value, given[name])
         for i, average in enumerate(self.averages):
             average.load(_under(f"average.{i}.", state))
         self.guard.load(_under("guard.", state))
@@ -306,15 +326,22 @@ class Run:
         for i, optimiser in enumerate(self.optimisers):
             optimiser.load(_under(f"optimiser.{i}.", state))
 
-    def same_everywhere(self) -> None:
-        """Give every process the state of process 0, which alone has read the checkpoint."""
+    def follow(self, found: checkpoints.Checkpoint | None) -> None:
+        """Take over in every process what process 0 has loaded."""
         if not parallel.together():
             return
-        state = {name: value.clone() for name, value in sorted(self.state().items())}
-        step = torch.tensor(self.step)
-        parallel.same_everywhere([step, *state.values()])
-        self.step = int(step)
-        self._take(state)
+        told = torch.tensor([self.step, self.threads, found is not None])
+        parallel.same_everywhere([told])
+        self.step, self.threads, loaded = told.tolist()
+        if loaded:
+            state = {
+                name: torch.empty(value.shape, dtype=value.dtype)
+                if found is None
+                else found.state[name]
+                for name, value in sorted(self._parts().items())
+            }
+            parallel.same_everywhere(list(state.values()))
+            self._take(state)
 
     def save(self) -> Path:
         """Write a checkpoint of this step."""
@@ -327,40 +354,11 @@ class Run:
     def snapshot(self) -> None:
         """Write this step's power-function averages, for any width afterwards."""
         if self.out is not None:
-            averages = self.averages[-len(self.settings.power_averages) :]
-            write_snapshot(self.out, self.step, self.settings.power_averages, averages)
+            widths, state = self.settings.power_averages, self.state()
+            first = len(self.averages) - len(widths)
+            averages = [_under(f"average.{first + i}.", state) for i in range(len(widths))]
+            write_snapshot(self.out, self.step, widths, averages)
 
 
 def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-
-
-def _changes(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:
-    """Every setting that differs, as "training.lr was 0.003, now 0.001"."""
-    found: list[str] = []
-    for key in sorted({*then, *now}):
-        old, new, path = then.get(key), now.get(key), f"{where}{key}"
-        if key in _HARMLESS or path in _ROUNDING or old == new:
-            continue
-        if isinstance(old, Mapping) and isinstance(new, Mapping):
-            found += _changes(old, new, f"{path}.")  # pyright: ignore[reportUnknownArgumentType]
-        else:
-            found.append(f"{path} was {str(old)[:40]}, now {str(new)[:40]}")
-    return found
-
-
-def unlike(run: Run, then: Mapping[str, Any], threads: int | None) -> list[str]:
-    """What makes a resumed run differ in its last bits, one line each.
-
-    Arguments:
-        run: the run, after ``load``.
-        then: the checkpoint's document.
-        threads: what the user asks for now, None for as before.
-    """
-    now = {**run.document(), "threads": threads or run.threads}
-    pairs = {key: (then.get(key), now[key]) for key in _ROUNDING}
-    return [
-        f"resumed with {name} {new}, trained so far with {old}: equal up to rounding only."
-        for name, (old, new) in pairs.items()
-        if new != old
-    ]

@@ -36,6 +36,8 @@ class Training:
         label_dropout: share of the examples whose condition is hidden, for guidance.
         seed: of weights, order, noise and dropout.
         workers: threads that make batches ahead; 0 makes each when it is needed.
+        sharded: of several processes each holds only its share of weights, averages and optimiser,
+            for models that one device cannot hold.
         save_every: steps between checkpoints; None saves at the end only.
         sample_every: steps between sample sheets; None makes one at the end.
         eval_every: steps between evaluations; None evaluates never.
@@ -60,6 +62,7 @@ class Training:
     label_dropout: Fraction = 0.1
     seed: int = 0
     workers: Few = 0
+    sharded: bool = False
     save_every: Count | None = None
     sample_every: Count | None = None
     eval_every: Count | None = None

@@ -1,6 +1,6 @@
 """Averages of other widths and half-lives than the model's own, after the training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,11 +10,11 @@ from unnoise.core.errors import InputError, StorageError
 from unnoise.core.files import pack, unpack, write_atomic
 from unnoise.models import Model, load
 from unnoise.training import checkpoints
-from unnoise.training.averages import Average, mixture
+from unnoise.training.averages import mixture
 
 
 def write_snapshot(
-    run: Path, step: int, widths: Sequence[float], averages: Sequence[Average]
+    run: Path, step: int, widths: Sequence[float], averages: Sequence[Mapping[str, Tensor]]
 ) -> None:
     """Write power-function averages of a step into ``run/snapshots``.
 
@@ -29,7 +29,7 @@ def write_snapshot(
     tensors = {
         f"{i}.{name}": value
         for i, average in enumerate(averages)
-        for name, value in average.state().items()
+        for name, value in average.items()
     }
     document = {"format": 1, "kind": "snapshot", "step": step, "widths": list(widths)}
     write_atomic(folder / f"step-{step:06d}.safetensors", pack(document, tensors))

@@ -1,0 +1,163 @@
+"""Where the weights of a training live: whole in every process, or a share in each."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, final
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from unnoise.core import parallel
+from unnoise.models.base import Model
+from unnoise.training.averages import Average
+from unnoise.training.shares import whole
+
+State = Mapping[str, Tensor]
+
+
+class Layout(ABC):
+    """How the processes that train a model hold it.
+
+    Attributes:
+        trained: the model whose parameters are trained; their tensors may be shares.
+        module: what is called for a loss.
+        independent: whether a process can compute without the others.
+    """
+
+    trained: Model
+    module: Any
+    independent: bool
+
+    @abstractmethod
+    def quiet(self) -> AbstractContextManager[None]:
+        """Backward passes in which no gradient is exchanged."""
+
+    @abstractmethod
+    def norm(self, norms: Tensor) -> Tensor:
+        """The gradient's norm, from the norms of what this process holds of each parameter."""
+
+    @abstractmethod
+    def meet(self, state: State, average: Average) -> None:
+        """Bring together what process 0 needs to look and write alone."""
+
+    @abstractmethod
+    def state(self, state: State) -> State:
+        """A state with whole tensors; where they are shared, that of the last meeting."""
+
+    @abstractmethod
+    def lent(self, average: Average) -> AbstractContextManager[Model]:
+        """The user's model with averaged weights, to look at in process 0."""
+
+    @abstractmethod
+    def finish(self, average: Average) -> None:
+        """Leave the averaged weights in the user's model, in every process."""
+
+
+@final
+class Replicated(Layout):
+    """Every process holds everything (distributed data parallel), or there is only one.
+
+    Arguments:
+        model: the user's.
+        accelerator: accelerate's.
+    """
+
+    independent = True
+
+    def __init__(self, model: Model, accelerator: Any) -> None:
+        self.trained, self.accelerator = model, accelerator
+        self.module = accelerator.prepare(model)
+
+    def quiet(self) -> AbstractContextManager[None]:
+        return self.accelerator.no_sync(self.module)
+
+    def norm(self, norms: Tensor) -> Tensor:
+        return norms.norm()
+
+    def meet(self, state: State, average: Average) -> None:
+        pass
+
+    def state(self, state: State) -> State:
+        return state
+
+    @contextmanager
+    def lent(self, average: Average) -> Generator[Model]:
+        average.swap()
+        try:
+            yield self.trained
+        finally:
+            average.swap()
+
+    def finish(self, average: Average) -> None:
+        average.swap()
+
+
+@final
+class Sharded(Layout):
+    """Each process holds its share of weights, gradients, averages and optimiser (FSDP2).
+
+    The weights of a block come together only while it computes. The user's model waits in main
+    memory, whole, for looks and for the end.
+
+    Arguments:
+        model: the user's, the same in every process.
+        device: to train on.
+    """
+
+    independent = False
+
+    def __init__(self, model: Model, device: torch.device) -> None:
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        self.model, self.device = model.cpu(), device
+        self.trained = copy.deepcopy(model)
+        mesh = init_device_mesh(device.type, (parallel.size(),))
+        lists = [each for each in self.trained.modules() if isinstance(each, nn.ModuleList)]
+        for block in (block for each in lists for block in each):
+            if not isinstance(block, nn.ModuleList):
+                fully_shard(block, mesh=mesh)
+        self.module = fully_shard(self.trained, mesh=mesh)
+        self._state: State = {}
+
+    @contextmanager
+    def quiet(self) -> Generator[None]:
+        self.module.set_requires_gradient_sync(False)
+        try:
+            yield
+        finally:
+            self.module.set_requires_gradient_sync(True)
+
+    def norm(self, norms: Tensor) -> Tensor:
+        total = norms.square().sum()
+        dist.all_reduce(total)
+        return total.sqrt()
+
+    def meet(self, state: State, average: Average) -> None:
+        self._fill(average)
+        gathered = ((name, whole(value)) for name, value in state.items())
+        # All take part in the gathering of each; one keeps it, off the device.
+        self._state = {n: v.cpu() for n, v in gathered if parallel.rank() == 0}
+
+    def state(self, state: State) -> State:
+        return self._state
+
+    @contextmanager
+    def lent(self, average: Average) -> Generator[Model]:
+        try:
+            yield self.model.to(self.device)
+        finally:
+            self.model.cpu()
+
+    def finish(self, average: Average) -> None:
+        self._fill(average)
+        self.model.to(self.device)
+
+    @torch.no_grad()
+    def _fill(self, average: Average) -> None:
+        found = {**self.trained.state_dict(), **average.state()}
+        for name, value in self.model.state_dict().items():
+            value.copy_(whole(found[name]))
