@@ -16,6 +16,7 @@ from typing import Any, final
 
 import torch
 from digits_measure import requested, stored
+from peer_networks import tutorial_unet
 from torch import Tensor
 
 BATCH = 64
@@ -100,16 +101,7 @@ class Diffusers(Peer):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         diffusers = importlib.import_module("diffusers")
-        self.net: torch.nn.Module = diffusers.UNet2DModel(
-            sample_size=8,
-            in_channels=1,
-            out_channels=1,
-            layers_per_block=2,
-            block_out_channels=(32, 64, 64),
-            down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-            num_class_embeds=10,
-        )
+        self.net = tutorial_unet(8, num_class_embeds=10)
         self.noising: Any = diffusers.DDPMScheduler(
             num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2"
         )

@@ -13,18 +13,13 @@ from typing import Any
 
 import machine
 import torch
+from peer_networks import SHAPE, azula_unet, ours, tutorial_unet
 from torch import Tensor, nn
 
 from unnoise import Noise, UNet
 from unnoise.training.optim import AdamW
 
-BATCH, SHAPE = 32, (1, 28, 28)
-WIDTH = 36  # three quarters of diffusers' weights, which P5 asks for at least
-
-
-def ours(width: int) -> nn.Module:
-    # 28 is twice 14 is twice 7: three levels.
-    return UNet(shape=SHAPE, width=width, multipliers=(1, 2, 2))
+BATCH = 32
 
 
 def networks() -> dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor, Tensor], Tensor]]]:
@@ -38,32 +33,16 @@ def networks() -> dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor, Tensor
             return net(x, t)
 
     found: dict[str, Any] = {
-        "unnoise": (ours(WIDTH), lambda net, x, t: net(x, t, None)),
-        "unnoise bfloat16": (
-            ours(WIDTH),
-            lambda net, x, t: half(lambda x, t: net(x, t, None), x, t),
-        ),
+        "unnoise": (ours(), plain),
+        "unnoise bfloat16": (ours(), half),
+        "unnoise, whole pixels": (UNet(shape=SHAPE, width=36, multipliers=(1, 2, 2)), plain),
     }
     try:
-        import diffusers
-
-        net = diffusers.UNet2DModel(
-            sample_size=28,
-            in_channels=1,
-            out_channels=1,
-            layers_per_block=2,
-            block_out_channels=(32, 64, 64),
-            down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
-            up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-        )
-        found["diffusers"] = (net, lambda net, x, t: net(x, 999 * t).sample)
+        found["diffusers"] = (tutorial_unet(28), lambda net, x, t: net(x, 999 * t).sample)
     except ImportError:
         print("diffusers is missing: left out")
     try:
-        from azula.nn.unet import UNet as Azula
-
-        net = Azula(1, 1, mod_features=128, hid_channels=(32, 64, 96), hid_blocks=(2, 2, 2))
-        found["azula"] = (net, lambda net, x, t: net(x, t[:, None].expand(-1, 128)))
+        found["azula"] = (azula_unet(), lambda net, x, t: net(x, t[:, None].expand(-1, 128)))
     except ImportError:
         print("azula is missing: left out")
     return found

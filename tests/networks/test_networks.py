@@ -11,6 +11,7 @@ from unnoise.core.noise import Noise
 from unnoise.core.registry import names
 from unnoise.networks import MLP, Network, UNet
 from unnoise.networks.embeddings import fourier
+from unnoise.networks.patches import join, split
 from unnoise.testing import NetworkContract
 
 
@@ -26,6 +27,16 @@ class TestRegistered(NetworkContract):
 class TestUNetOfSignals(NetworkContract):
     def make(self):
         return UNet((2, 16), width=8, multipliers=(1, 2, 3))
+
+
+class TestUNetOfPatches(NetworkContract):
+    def make(self):
+        return UNet((2, 8, 12), width=8, patch=2)
+
+
+class TestUNetOfPatchesOfSignals(NetworkContract):
+    def make(self):
+        return UNet((1, 32), width=8, multipliers=(1, 2), patch=4)
 
 
 class TestMLPOfPoints(NetworkContract):
@@ -81,10 +92,35 @@ def test_dropout_draws_only_in_training():
         assert len(network(x, clock).detach().unique(dim=0)) > 32
 
 
+def test_patches_are_pixels_in_another_order():
+    x = Noise(0, range(2)).normal(torch.empty(2, 3, 8, 12))
+    assert torch.equal(split(x, 2), nn.functional.pixel_unshuffle(x, 2))
+    assert torch.equal(join(split(x, 4), 4), x) and torch.equal(split(x, 1), x)
+    signal = torch.arange(12.0).reshape(1, 1, 12)
+    assert split(signal, 3)[0].tolist() == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
+    assert torch.equal(join(split(signal, 3), 3), signal)
+    assert not torch.equal(split(x, 2), x.reshape(2, 12, 4, 6))  # the canary
+
+
+def test_patches_see_where_a_pixel_is():
+    """One output pixel of a patch follows its own input pixel, not the patch as a whole."""
+    network = UNet((1, 8, 8), width=16, patch=2)
+    optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
+    x = Noise(0, range(64)).normal(torch.empty(64, 1, 8, 8))
+    for _ in range(150):
+        optimiser.zero_grad()
+        (network(x, torch.zeros(64)) - x).square().mean().backward()
+        optimiser.step()
+    away = (network(x, torch.zeros(64)) - x).detach().square().mean()
+    assert float(away) < 0.1  # blind to where in a patch: 0.75
+
+
 def test_unet_refuses_shapes_that_do_not_halve():
     for shape in ((1, 7, 8), (3,), (1, 2, 3, 4)):
         with pytest.raises(InputError, match=r"divide by 2.*MLP"):
             UNet(shape, width=8)
+    with pytest.raises(InputError, match=r"divide by 4.*smaller patch"):
+        UNet((1, 8, 10), width=8, patch=2)
 
 
 # ------------------------------------------------------------------------------------ canaries
