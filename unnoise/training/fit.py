@@ -112,6 +112,7 @@ def _fit(
             for text in unlike(found.document, now):
                 tell(Warned(text))
     run.follow(found)
+    del found  # as large as the training itself
     before = torch.get_num_threads()
     try:
         _train(run, threads or run.threads or None, tell, kept)
