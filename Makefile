@@ -1,7 +1,7 @@
 # make demo and make test need git, make and Python 3.11 or newer; the rest is installed into .venv.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check format clean
+.PHONY: help demo test nightly check format clean
 
 # Asked of each: does it run and is it new enough? (A pyenv shim may be on the path and not run.)
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
@@ -14,6 +14,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help:
 	@echo "make demo     train on real digits, sample, measure (about two minutes the first time)"
 	@echo "make test     all checks: lint, types, import floors, tests"
+	@echo "make nightly  what takes an hour: kills at every system call, full disks, a long soak"
 	@echo "make check    the same without the tests"
 	@echo "make format   put the code into shape"
 	@echo "make clean    remove caches and build output (.venv and runs stay)"
@@ -24,6 +25,9 @@ demo: .venv/.installed
 
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+
+nightly: .venv/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --run-slow -m slow --timeout=3600
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check

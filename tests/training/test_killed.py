@@ -147,7 +147,9 @@ def test_killed_before_the_first_checkpoint(recipe: Path, whole: Path, tmp_path:
     process.kill()
     process.communicate()
     assert steps_of(out) == [] and steps_logged(out) >= 20
+    (out / ".metrics.jsonl.tmp-1").write_text("killed while this was written")
     finish(recipe, out)
     assert losses(out) == losses(whole)
     content = (out / "model.safetensors").read_bytes()
     assert content == (whole / "model.safetensors").read_bytes()
+    assert not (out / ".metrics.jsonl.tmp-1").exists()

@@ -68,13 +68,14 @@ def done(out: Path) -> int:
     return max(steps, default=0)
 
 
-def test_ten_kills(tmp_path: Path):
+@pytest.mark.parametrize("runs", [5, pytest.param(100, marks=pytest.mark.slow)])
+def test_two_kills_a_run(runs: int, tmp_path: Path):
     first = started(tmp_path / "whole")
     first.join(120)
     assert first.exitcode == 0
     wanted = outcome(tmp_path / "whole")
     hits, places = 0, set()
-    for run in range(5):
+    for run in range(runs):
         out = tmp_path / str(run)
         moments = Noise(run, [0]).child("kill").uniform(torch.empty(1, 4))[0].tolist()
         for step, wait in zip(moments[:2], moments[2:], strict=True):
@@ -92,4 +93,4 @@ def test_ten_kills(tmp_path: Path):
         last.join(120)
         assert last.exitcode == 0
         assert outcome(out) == wanted
-    assert hits >= 8 and len(places) >= 4, (hits, places)
+    assert hits >= 1.6 * runs and len(places) >= 4, (hits, places)

@@ -2,14 +2,19 @@
 
 import math
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from tests.small import SETTINGS, diffusion, points, run_of, same, weights
+from tests.small import SETTINGS, Heard, diffusion, points, run_of, same, weights
 from unnoise.core.errors import StorageError
-from unnoise.training import Began, Training, Warned, fit
+from unnoise.recipes.evaluation import Evaluation
+from unnoise.recipes.listeners import Evaluations, SampleSheets
+from unnoise.training import Began, MetricsLog, Training, Warned, fit
+from unnoise.training.events import read_metrics
 from unnoise.training.run import Run
 from unnoise.training.scaling import LossScale
 
@@ -129,6 +134,38 @@ def test_no_memory_at_all():
     short_of_memory(model, 0, MemoryError)
     with pytest.raises(StorageError, match="single example"):
         fit(model, points(), **SETTINGS)
+
+
+def test_looks_where_memory_is_short(tmp_path: Path):
+    """A sheet and an evaluation are made of fewer at once; training and model are as they were."""
+    heard = [Heard(), Heard()]
+    models = [diffusion(), diffusion()]
+    for model, ear, short in zip(models, heard, (False, True), strict=True):
+        sampling = model.sampling
+        if short:
+            sample, calls = model.sample, []
+
+            def scarce(*words: Any, **how: Any) -> Tensor:
+                calls.append(model.sampling.chunk)  # noqa: B023
+                if model.sampling.chunk > 5:  # noqa: B023
+                    raise MemoryError
+                return sample(*words, **how)  # noqa: B023
+
+            model.sample = scarce  # pyright: ignore
+        folder = tmp_path / str(short)
+        folder.mkdir()
+        looks = [
+            SampleSheets(folder, 10),
+            Evaluations(
+                MetricsLog(folder / "metrics.jsonl"), Evaluation(count=8, likelihood=0), 10
+            ),
+        ]
+        fit(model, points(), **SETTINGS, listeners=[ear, *looks])
+        assert model.sampling == sampling
+        assert len(list(folder.glob("*.png"))) == 3
+        assert len(read_metrics(folder / "metrics.jsonl")) == 3
+    assert heard[0].losses() == heard[1].losses() and same(weights(models[0]), weights(models[1]))
+    assert calls[:5] == [64, 32, 16, 8, 4] and min(calls) == 4
 
 
 def test_memory_that_runs_out_later(tmp_path):

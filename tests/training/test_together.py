@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -233,15 +234,19 @@ def running(recipe: Path, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str
     ("number", "how"),
     [
         (1, signal.SIGKILL),
-        pytest.param(0, signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param(0, signal.SIGSTOP, marks=pytest.mark.slow),
-        pytest.param(1, signal.SIGSTOP, marks=pytest.mark.slow),
+        *[
+            pytest.param(number, how, marks=pytest.mark.slow, id=f"{number} {how.name} {again}")
+            for again in range(5)
+            for number in (0, 1)
+            for how in (signal.SIGKILL, signal.SIGSTOP)
+        ],
     ],
 )
 def test_losing_one(running: tuple[subprocess.Popen[str], Path], number: int, how: signal.Signals):
     """The other ends within its patience and five seconds, and names it; no orphans (B2)."""
     process, _ = running
     pids = ranks(process)
+    time.sleep(random.random())  # anywhere in a step, or in a save
     os.kill(pids[number], how)
     began = time.monotonic()
     _, err = process.communicate(timeout=90)

@@ -2,11 +2,15 @@
 
 import json
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from unnoise.core.errors import InputError
 from unnoise.core.files import write_atomic
+from unnoise.core.memory import with_less
 from unnoise.models import Diffusion
 from unnoise.plots import loss_curve
 from unnoise.recipes.evaluation import Evaluation
@@ -14,6 +18,23 @@ from unnoise.recipes.measure import evaluate
 from unnoise.recipes.pictures import draw, sheet_size, turn
 from unnoise.training import Began, Ended, Event, MetricsLog, Run, Saved, Stepped, Warned
 from unnoise.training.events import read_metrics
+
+Made = TypeVar("Made")
+
+
+def frugally(model: Diffusion, work: Callable[[], Made]) -> Made:
+    """A look at a model; where memory runs out, with fewer samples at once, equal to rounding."""
+    before = model.sampling
+
+    def less() -> bool:
+        chunk = model.sampling.chunk
+        model.sampling = replace(model.sampling, chunk=(chunk + 1) // 2)
+        return chunk > 1
+
+    try:
+        return with_less(work, less)
+    finally:
+        model.sampling = before
 
 
 class SampleSheets:
@@ -37,7 +58,8 @@ class SampleSheets:
                 if isinstance(model, Diffusion):
                     n = sheet_size(model)
                     path = self.folder / f"step-{event.step:06d}.png"
-                    draw(model, model.sample(n), path, labels=turn(model, n))
+                    x = frugally(model, partial(model.sample, n))
+                    draw(model, x, path, labels=turn(model, n))
 
 
 class Evaluations:
@@ -57,7 +79,8 @@ class Evaluations:
             with run.averaged() as model:
                 if isinstance(model, Diffusion):
                     cache = self.log.path.parent
-                    figures = evaluate(model, self.settings, cache=cache, train=run.data)
+                    work = partial(evaluate, model, self.settings, cache=cache, train=run.data)
+                    figures = frugally(model, work)
                     self.log.write({"event": "evaluation", "step": event.step, **figures})
 
 

@@ -117,12 +117,14 @@ def _set_aside(folder: Path) -> None:
             return
 
 
-def tidy(run: Path, step: int) -> None:
-    """Undo what a crash left: ``run/model.safetensors`` is the checkpoint's model again."""
-    # Folders without a manifest as well: what was killed while writing one left it there.
-    for folder in (run, *(run / "checkpoints").glob("step-*")):
-        for path in folder.glob(".*.tmp-*"):
-            path.unlink(missing_ok=True)
+def sweep(run: Path) -> None:
+    """Remove the half-written files of a process that was killed."""
+    for path in run.rglob(".*.tmp-*"):
+        path.unlink(missing_ok=True)
+
+
+def restore(run: Path, step: int) -> None:
+    """Make ``run/model.safetensors`` the checkpoint's model again."""
     model, newest = run / "model.safetensors", (_folder(run, step) / "model.safetensors")
     content = newest.read_bytes()
     if not model.exists() or model.read_bytes() != content:

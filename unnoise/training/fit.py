@@ -104,10 +104,11 @@ def _fit(
 
     found = None
     if resume and folder is not None:
+        checkpoints.sweep(folder)
         found = checkpoints.read(folder, lambda text: tell(Warned(text)))
         if found is not None:
             run.load(found, folder)
-            checkpoints.tidy(folder, found.step)
+            checkpoints.restore(folder, found.step)
             now = {**run.document(), "threads": threads or run.threads}
             for text in unlike(found.document, now):
                 tell(Warned(text))

@@ -1,13 +1,13 @@
 """When memory runs out, fewer examples at once; and how much of it a training takes."""
 
-import gc
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from unnoise.core.errors import StorageError, memory_ran_out
+from unnoise.core.errors import StorageError
+from unnoise.core.memory import with_less
 
 if TYPE_CHECKING:
     from unnoise.training.run import Run
@@ -21,24 +21,19 @@ def fitting(run: "Run", work: Callable[[], Made]) -> Made:
     Raises:
         StorageError: it ran out with a single example.
     """
-    while True:
-        try:
-            return work()
-        except (MemoryError, RuntimeError) as error:
-            if not memory_ran_out(error):
-                raise
-            if run.micro_batch == 1:
-                raise StorageError(
-                    "memory has run out with a single example. Take a smaller network, smaller "
-                    "pictures, or --precision bfloat16."
-                ) from error
-        # Not inside the handler: the error holds the frames, and they hold the tensors.
+
+    def less() -> bool:
+        if run.micro_batch == 1:
+            raise StorageError(
+                "memory has run out with a single example. Take a smaller network, smaller "
+                "pictures, or --precision bfloat16."
+            )
         for optimiser in run.optimisers:
             optimiser.zero_grad()
         run.micro_batch = (run.micro_batch + 1) // 2
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        return True
+
+    return with_less(work, less)
 
 
 def peak(device: torch.device) -> int:

@@ -1,0 +1,30 @@
+"""When memory runs out: less at once, and again."""
+
+import gc
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+
+from unnoise.core.errors import memory_ran_out
+
+Made = TypeVar("Made")
+
+
+def with_less(work: Callable[[], Made], less: Callable[[], bool]) -> Made:
+    """Do some work, and again with less at once as often as memory runs out.
+
+    Arguments:
+        work: what to do.
+        less: halves what ``work`` takes at once; False where it is the least already.
+    """
+    while True:
+        try:
+            return work()
+        except (MemoryError, RuntimeError) as error:
+            if not memory_ran_out(error) or not less():
+                raise
+        # Not inside the handler: the error holds the frames, and they hold the tensors.
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
