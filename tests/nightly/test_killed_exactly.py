@@ -281,7 +281,7 @@ def test_short_of_memory(tmp_path: Path):
     ]
     for gigabytes in (3, 4, 5):
         ended = subprocess.run(
-            [*sample, str(tmp_path / "x.npz")],
+            sample,
             env=ENV,
             capture_output=True,
             text=True,

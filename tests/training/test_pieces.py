@@ -102,6 +102,36 @@ def test_adamw_leaves_alone_what_has_no_gradient(kernel: bool, monkeypatch: pyte
     assert not torch.equal(used, parameters()[0]) and float(optimiser.state()["used.count"]) == 1
 
 
+@pytest.mark.parametrize("kernel", [True, False])
+@pytest.mark.parametrize(("most", "scale"), [(1.0, 1.0), (1e-3, 4.0), (1e9, 4.0)])
+def test_clipping_is_torchs(
+    kernel: bool, most: float, scale: float, monkeypatch: pytest.MonkeyPatch
+):
+    """Gradients that are ``scale`` times too long, some of them longer than ``most``."""
+    expected = parameters()
+    optimiser = torch.optim.AdamW(expected, lr=0.01, betas=(0.9, 0.99), weight_decay=0.1)
+
+    def step(rate: float) -> None:
+        torch.nn.utils.clip_grad_norm_(expected, most)
+        optimiser.step()
+
+    walk(expected, step, SETTINGS)
+    if not kernel:
+        monkeypatch.delattr(torch, "_fused_adamw_")
+    for limit in (most, 1e9):  # the second is the canary: not shrunk at all
+        found = parameters()
+        own = AdamW({str(i): w for i, w in enumerate(found)}, (0.9, 0.99), 0.1)
+
+        def clipped(rate: float, own: AdamW = own, limit: float = limit) -> None:
+            for weight in own.parameters:
+                weight.grad = None if weight.grad is None else weight.grad * scale
+            own.clip(limit, scale)
+            own.step(0.01)
+
+        walk(found, clipped, SETTINGS)
+        assert (distance(found, expected) < 1e-4) == (limit == most)
+
+
 # -- the average ----------------------------------------------------------------------------------
 
 

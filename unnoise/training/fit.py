@@ -103,8 +103,9 @@ def _fit(
             listener(event, run)
 
     found = None
-    if resume and folder is not None:
+    if folder is not None:
         checkpoints.sweep(folder)
+    if resume and folder is not None:
         found = checkpoints.read(folder, lambda text: tell(Warned(text)))
         if found is not None:
             run.load(found, folder)

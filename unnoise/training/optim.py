@@ -39,6 +39,7 @@ class AdamW:
         self.parameters = list(parameters.values())
         self.betas, self.weight_decay, self.epsilon = betas, weight_decay, epsilon
         self.norm = norm
+        self.divisor = 1.0
         self.first = [torch.zeros_like(p) for p in self.parameters]
         self.second = [torch.zeros_like(p) for p in self.parameters]
         # The kernel counts steps in a tensor a parameter.
@@ -49,21 +50,22 @@ class AdamW:
         ]
 
     def zero_grad(self) -> None:
+        self.divisor = 1.0
         for parameter in self.parameters:
             parameter.grad = None
 
     @torch.no_grad()
     def clip(self, most: float, scale: float = 1.0) -> float:
-        """Divide the gradient by ``scale``, and shrink it to norm ``most`` if it is longer.
+        """Let the next step divide the gradient by ``scale``, and shrink it to norm ``most``.
+
+        The kernel divides on its way, which saves a pass over the gradient.
 
         Returns:
-            Its norm in between.
+            The gradient's norm, divided by ``scale`` but not yet shrunk.
         """
         grads = [local(p.grad) for p in self.parameters if p.grad is not None]
         norm = float(self.norm(torch.stack(torch._foreach_norm(grads)))) / scale if grads else 0.0
-        factor = (most / norm if norm > most else 1.0) / scale
-        if factor != 1.0:
-            torch._foreach_mul_(grads, factor)
+        self.divisor = scale * (norm / most if norm > most else 1.0)
         return norm
 
     @torch.no_grad()
@@ -90,9 +92,11 @@ class AdamW:
                 eps=self.epsilon,
                 amsgrad=False,
                 maximize=False,
+                grad_scale=None if self.divisor == 1 else weights[0].new_tensor(self.divisor),
             )
             return
         for weight, grad, m, v, count in zip(weights, grads, first, second, counts, strict=True):
+            grad = grad / self.divisor
             weight.mul_(1 - lr * self.weight_decay)
             m.lerp_(grad, 1 - beta1)
             v.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
