@@ -18,8 +18,10 @@ FAMILIES = [
     "divergence",
     "grid",
     "head",
+    "inverse",
     "network",
     "objective",
+    "operator",
     "process",
     "solver",
     "times",
@@ -36,6 +38,8 @@ NEEDED: dict[tuple[str, str], dict[str, Any]] = {
     ("dataset", "webdataset"): {"path": str(pictures.some_shards()), "size": 6},
     ("betas", "list"): {"betas": [0.01, 0.02, 0.05, 0.1]},
     ("network", "mlp"): {"width": 64, "depth": 2},
+    ("operator", "blur"): {"kernel": [[0.0, 0.1, 0.3], [0.2, 0.5, 0.0], [0.0, 0.4, 0.1]]},
+    ("operator", "random-rows"): {"shape": [3, 4, 6]},
     ("network", "unet"): {"width": 16},
 }
 

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from unnoise.core.errors import InputError, UnnoiseError
     from unnoise.core.moments import Moments
     from unnoise.core.noise import Noise
+    from unnoise.core.operators import Blur, Downscale, Grey, LinearOperator, Mask, RandomRows
     from unnoise.core.registry import register
     from unnoise.denoisers import (
+        DPS,
+        MMPS,
         ClassifierFree,
         Empirical,
         FixedLarge,
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
         LearnedRange,
         Mixture,
         NetworkDenoiser,
+        PiGDM,
+        Posterior,
         ScoreFunction,
     )
     from unnoise.likelihood import bits_per_dim, elbo, log_prob
@@ -72,6 +77,7 @@ if TYPE_CHECKING:
         Heun,
         Langevin,
         LangevinPaper,
+        Replacing,
         ReverseDiffusion,
         UniPC,
         annealed_langevin,
@@ -158,6 +164,17 @@ _HOMES = {
     "sliced_score_matching": "objectives",
     "train": "recipes",
     "trajectory": "solvers",
+    "Blur": "core.operators",
+    "DPS": "denoisers",
+    "Downscale": "core.operators",
+    "Grey": "core.operators",
+    "LinearOperator": "core.operators",
+    "MMPS": "denoisers",
+    "Mask": "core.operators",
+    "PiGDM": "denoisers",
+    "Posterior": "denoisers",
+    "RandomRows": "core.operators",
+    "Replacing": "solvers",
 }
 
 __all__ = [
@@ -236,6 +253,17 @@ __all__ = [
     "sliced_score_matching",
     "train",
     "trajectory",
+    "Blur",
+    "DPS",
+    "Downscale",
+    "Grey",
+    "LinearOperator",
+    "MMPS",
+    "Mask",
+    "PiGDM",
+    "Posterior",
+    "RandomRows",
+    "Replacing",
 ]
 
 

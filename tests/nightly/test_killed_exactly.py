@@ -274,7 +274,7 @@ def test_short_of_memory(tmp_path: Path):
         "sample",
         str(out),
         "-n",
-        "30000000",
+        "10000000",
         "--fast",
         "-o",
         str(tmp_path / "x.npz"),

@@ -18,6 +18,8 @@ class Condition:
         tokens: text tokens, shape (B, L), int64.
         image: an image to follow (low resolution, masked ...), shape (B, *event).
         vector: any embedding, shape (B, D).
+        measured: what was measured of the sample, for inverse problems, shape (B, *measurement);
+            no network reads it.
         keep: shape (B,), bool: where False the sample's condition is hidden from the network
             (the null condition of classifier-free guidance). None keeps all.
     """
@@ -26,6 +28,7 @@ class Condition:
     tokens: Tensor | None = None
     image: Tensor | None = None
     vector: Tensor | None = None
+    measured: Tensor | None = None
     keep: Tensor | None = None
 
     def __post_init__(self) -> None:

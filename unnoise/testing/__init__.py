@@ -17,6 +17,7 @@ from unnoise.testing.gaussian import Counted, GaussianBelief, affine_walk
 from unnoise.testing.head import HeadContract
 from unnoise.testing.network import NetworkContract
 from unnoise.testing.objective import ObjectiveContract
+from unnoise.testing.operator import OperatorContract
 from unnoise.testing.process import ProcessContract
 from unnoise.testing.solver import SolverContract
 
@@ -28,6 +29,7 @@ __all__ = [
     "HeadContract",
     "NetworkContract",
     "ObjectiveContract",
+    "OperatorContract",
     "ProcessContract",
     "SolverContract",
     "affine_walk",

@@ -1,0 +1,98 @@
+"""Solver -> solver: what is known of the data is put in its place after every step."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, final
+
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
+from unnoise.core.noise import Noise
+from unnoise.core.operators import Projection
+from unnoise.core.ranges import Count
+from unnoise.processes import GaussianProcess
+from unnoise.solvers.base import Leg, Moved, Solver
+
+
+class Imposed(NamedTuple):
+    """The numbers of a step: how the known part looks after it, and the way back up."""
+
+    alpha: float
+    sigma: float
+    keep: float
+    spread: float
+    inner: Leg
+
+
+@final
+@dataclass(frozen=True)
+class Replacing(Solver):
+    """After each step the measured part becomes that of noised data, ``alpha y + sigma A eps``.
+
+    With ``resample`` above 1 each step is walked again and again, with noise put back between, so
+    that the rest has time to agree with what is known (RePaint).
+
+    Arguments:
+        solver: how to step; of one-step solvers any.
+        operator: a projection, such as ``Mask`` or ``Grey``; ``Condition.measured`` is its y.
+        resample: how often each step is walked.
+
+    References:
+        Song et al., ICLR 2021, appendix I.2 and I.3; Lugmayr et al., RePaint, CVPR 2022,
+        algorithm 1.
+    """
+
+    solver: Solver
+    operator: Projection
+    resample: Count = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "couples_batch", self.solver.couples_batch)
+        object.__setattr__(self, "divides_by_alpha", self.solver.divides_by_alpha)
+        calls = self.solver.calls
+        object.__setattr__(self, "calls", None if calls is None else calls * self.resample)
+
+    def numbers(
+        self, process: GaussianProcess, times: Tensor, data: Moments | None
+    ) -> list[Imposed]:
+        rows: list[Imposed] = []
+        for i in range(len(times) - 1):
+            t, s = times[i], times[i + 1]
+            alpha, sigma = (float(c) for c in process.scales(s))
+            keep, variance = 1.0, 0.0
+            if s > 0:
+                keep, variance = (float(c) for c in process.transition(s, t))
+            inner = self.solver.plan(process, times[i : i + 2], data)[0]
+            rows.append(Imposed(alpha, sigma, keep, math.sqrt(max(variance, 0.0)), inner))
+        return rows
+
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        if cond is None or cond.measured is None:
+            raise InputError("nothing was measured; give Condition(measured=...).")
+        numbers: Imposed = leg.numbers
+        known, rest = cond.measured.to(x), replace(cond, measured=None)
+        # Into the data itself there is no way back up.
+        rounds = self.resample if leg.s > 0 else 1
+        belief = None
+        for i in range(rounds):
+            now = noise.child(i)
+            if i:
+                x = numbers.keep * x + numbers.spread * now.child("back").normal(x)
+            moved = self.solver.step(denoiser, x, numbers.inner, cond=rest, noise=now.child("walk"))
+            y = known
+            if leg.s > 0:
+                drawn = self.operator(now.child("known").normal(x))
+                y = numbers.alpha * known + numbers.sigma * drawn
+            x, belief = self.operator.impose(moved.x, y), moved.belief
+        return Moved(x, belief)
