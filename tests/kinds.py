@@ -18,7 +18,7 @@ FAMILIES = [
     "divergence",
     "grid",
     "head",
-    "inverse",
+    "imputation",
     "network",
     "objective",
     "operator",

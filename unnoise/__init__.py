@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from unnoise.core.operators import Blur, Downscale, Grey, LinearOperator, Mask, RandomRows
     from unnoise.core.registry import register
     from unnoise.denoisers import (
-        DPS,
         MMPS,
         ClassifierFree,
         Empirical,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
         ScoreFunction,
     )
     from unnoise.likelihood import bits_per_dim, elbo, log_prob
-    from unnoise.models import Diffusion, Sampling, ScoreDiffusion, load
+    from unnoise.models import Diffusion, Measurement, Sampling, ScoreDiffusion, load
     from unnoise.networks import MLP, UNet
     from unnoise.objectives import (
         Elbo,
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from unnoise.solvers import (
         DDIM,
         DEIS,
+        DPS,
         RK4,
         Ancestral,
         Auto,
@@ -124,6 +124,7 @@ _HOMES = {
     "LikelihoodImportance": "objectives",
     "LogNormal": "objectives",
     "MLP": "networks",
+    "Measurement": "models",
     "Mixture": "denoisers",
     "Moments": "core.moments",
     "NetworkDenoiser": "denoisers",
@@ -165,7 +166,7 @@ _HOMES = {
     "train": "recipes",
     "trajectory": "solvers",
     "Blur": "core.operators",
-    "DPS": "denoisers",
+    "DPS": "solvers",
     "Downscale": "core.operators",
     "Grey": "core.operators",
     "LinearOperator": "core.operators",
@@ -212,6 +213,7 @@ __all__ = [
     "LikelihoodImportance",
     "LogNormal",
     "MLP",
+    "Measurement",
     "Mixture",
     "Moments",
     "NetworkDenoiser",

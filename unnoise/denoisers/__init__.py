@@ -4,13 +4,12 @@ from unnoise.denoisers.base import Denoiser, GaussianDenoiser, ScoreModel, SDESc
 from unnoise.denoisers.exact import Empirical, Mixture
 from unnoise.denoisers.guided import ClassifierFree, Guided
 from unnoise.denoisers.heads import Flow, Head
-from unnoise.denoisers.inverse import DPS, MMPS, Method, PiGDM, Posterior
+from unnoise.denoisers.inverse import MMPS, Method, PiGDM, Posterior
 from unnoise.denoisers.network import NetworkDenoiser
 from unnoise.denoisers.scores import NetworkScore, ScoreFunction
 from unnoise.denoisers.variance import FixedLarge, LearnedRange, Point, Variance
 
 __all__ = [
-    "DPS",
     "MMPS",
     "ClassifierFree",
     "Denoiser",

@@ -8,7 +8,7 @@ they hold C, the covariance of the belief about x_0, to be.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -19,7 +19,6 @@ from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.operators import Operator
 from unnoise.core.ranges import Count, NotNegative, Positive
-from unnoise.core.registry import register
 from unnoise.denoisers.base import GaussianDenoiser
 
 Map = Callable[[Tensor], Tensor]
@@ -49,35 +48,11 @@ class Seen:
 class Method(ABC):
     """Which combination of the measurements pulls the belief."""
 
-    family: ClassVar[str] = "inverse"
-
     @abstractmethod
     def weigh(self, seen: Seen) -> Tensor:
         """v, shape (B, *measurement), of ``mean + tweedie(A^T v)``."""
 
 
-@register("inverse", "dps")
-@final
-@dataclass(frozen=True)
-class DPS(Method):
-    """Diffusion posterior sampling: down the slope of ``|y - A x0_hat|``.
-
-    Arguments:
-        step: how far; about 1.
-
-    References:
-        Chung et al., Diffusion posterior sampling for general noisy inverse problems, ICLR 2023,
-        algorithm 1 with the step size of its appendix C.2.
-    """
-
-    step: Positive = 1.0
-
-    def weigh(self, seen: Seen) -> Tensor:
-        size = seen.away.flatten(1).norm(dim=1).clamp(min=1e-12)
-        return self.step * seen.away / match(size, seen.away)
-
-
-@register("inverse", "pigdm")
 @final
 @dataclass(frozen=True)
 class PiGDM(Method):
@@ -100,7 +75,6 @@ class PiGDM(Method):
         return _solved(seen, lambda v: spread * v, self.iterations)
 
 
-@register("inverse", "mmps")
 @final
 @dataclass(frozen=True)
 class MMPS(Method):
@@ -136,13 +110,15 @@ def _solved(seen: Seen, covariance: Map, iterations: int) -> Tensor:
     tiny = torch.finfo(length.dtype).tiny
     for _ in range(iterations):
         turned = product(direction)
-        # A row that is solved stays where it is.
-        step = length / dot(direction, turned).clamp(min=tiny)
-        step = torch.where(length > 0, step, 0.0)
+        bend = dot(direction, turned)
+        # A row that is solved stays where it is; so does one whose covariance, as a network has
+        # it, is none in this direction.
+        going = bend > 0
+        step = torch.where(going, length / bend.clamp(min=tiny), 0.0)
         v = v + step * direction
         left = left - step * turned
         after = dot(left, left)
-        direction = left + after / length.clamp(min=tiny) * direction
+        direction = torch.where(going, left + after / length.clamp(min=tiny) * direction, 0.0)
         length = after
     return v
 
@@ -156,7 +132,7 @@ class Posterior(GaussianDenoiser):
     Arguments:
         inner: any denoiser, unconditional or not.
         operator: A.
-        method: DPS, PiGDM or MMPS.
+        method: PiGDM or MMPS.
         std: standard deviation of the measurement's noise.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.core.broadcast import check_batch
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError, NumbersError
@@ -23,9 +24,10 @@ from unnoise.denoisers import (
     Variance,
 )
 from unnoise.models.base import Phase
-from unnoise.models.conditions import Labels, conditions
+from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.files import save
 from unnoise.models.flow import Flow
+from unnoise.models.measurement import Measurement
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
 from unnoise.objectives import Loss, Objective, Regression
@@ -117,6 +119,8 @@ class Diffusion(Flow):
         grid: Grid | str | Sequence[float] | None = None,
         first: int = 0,
         exact: bool = True,
+        given: Measurement | None = None,
+        near: tuple[Tensor, float] | None = None,
     ) -> Tensor:
         """Draw samples. Sample k of a seed is the same whatever ``n`` and ``first`` are.
 
@@ -131,6 +135,10 @@ class Diffusion(Flow):
             first: number of the first sample: ``sample(1, first=17)`` is row 17 of ``sample(64)``.
             exact: compute in padded chunks of one size, so that the bits do not depend on ``n``;
                 False uses one batch: the same noise, equal up to rounding.
+            given: what is known of the samples. Without a label the model is then asked
+                unconditionally.
+            near: ``(x, strength)``: samples begin as noised ``x``, shape (n, *event), and not as
+                noise; see ``vary``.
 
         Returns:
             Modelled values, shape (n, *event), float32; ``model.info.to_bytes`` makes pictures.
@@ -149,6 +157,8 @@ class Diffusion(Flow):
             grid=grid,
             first=first,
             exact=exact,
+            given=given,
+            near=near,
         )
         found: list[Tensor] = []
         with self.still(threads):
@@ -197,6 +207,8 @@ class Diffusion(Flow):
         grid: Grid | str | Sequence[float] | None = None,
         first: int = 0,
         exact: bool = True,
+        given: Measurement | None = None,
+        near: tuple[Tensor, float] | None = None,
     ) -> tuple[list[Iterator[Step]], int, int | None]:
         """Check everything; the walk of each chunk, its number of steps, and the threads to use."""
         if not _whole(n) or not 1 <= n <= MOST:
@@ -208,7 +220,10 @@ class Diffusion(Flow):
         how = self.sampling
         used: Solver = member(Solver, how.solver if solver is None else solver)
         scale = how.guidance if guidance is None else guidance
-        cond = conditions(self.network, n, cond, label, first)
+        if (given or near) and cond is None and label is None:
+            cond, scale = unconditional(self.network, n), 0.0
+        else:
+            cond = conditions(self.network, n, cond, label, first)
         if not isinstance(scale, Real) or not 0 <= scale < math.inf:
             raise InputError(
                 f"guidance = {scale!r}: accepted are numbers from 0 (1 is no guidance)."
@@ -224,8 +239,14 @@ class Diffusion(Flow):
                 f"solver {type(used).__name__} couples the samples of a batch, so that equal seeds "
                 "give other samples in other batches; say exact=False if that will do."
             )
+        if given is not None:
+            given.check(self.shape)
+            denoiser, used = given.arrange(denoiser, used)
+            cond = given.condition(cond, n)
         moments = self.moments()
-        start = self.process.t_max if used.divides_by_alpha else 1.0
+        start = self.process.t_max if used.divides_by_alpha or given else 1.0
+        if near is not None:
+            start = self._level(near, n)
         times = make_grid(
             self.process,
             how.steps if steps is None else steps,
@@ -243,10 +264,42 @@ class Diffusion(Flow):
         for rows in _chunks(n, how.chunk if exact else n):
             noise = Noise(seed, [first + i for i in rows])
             some = None if cond is None else cond[torch.tensor(rows)].to(self.device)
-            x = self.process.prior((len(rows), *self.shape)).sample(noise.child("start"))
+            if near is None:
+                x = self.process.prior((len(rows), *self.shape)).sample(noise.child("start"))
+            else:
+                z = noise.child("start").normal(near[0][torch.tensor(rows)].float())
+                alpha, sigma = (float(c) for c in self.process.scales(start))
+                x = alpha * near[0][torch.tensor(rows)].float() + sigma * z
             walk = noise.child("walk")
             parts.append(trajectory(used, denoiser, x.to(self.device), times, some, walk, moments))
         return parts, len(times) - 1, how.threads if exact else None
+
+    def vary(self, x: Tensor, strength: float = 0.5, **how: Any) -> Tensor:
+        """Variations of given data: some of the way to noise, and back another way.
+
+        Arguments:
+            x: modelled values, shape (B, *event).
+            strength: share of the way, in angle: near 0 keeps everything, 1 nothing.
+            how: arguments of ``sample``.
+
+        Returns:
+            One for each, shape (B, *event); another ``seed`` gives others.
+
+        References:
+            Meng et al., SDEdit, ICLR 2022, algorithm 1.
+        """
+        return self.sample(len(x), near=(x, strength), **how)
+
+    def _level(self, near: tuple[Tensor, float], n: int) -> float:
+        """The time to which data is noised before it is walked back."""
+        x, strength = near
+        check_batch(x, "the data to vary")
+        if tuple(x.shape) != (n, *self.shape):
+            raise InputError(f"data of shape {tuple(x.shape)}; {(n, *self.shape)} is wanted.")
+        if not isinstance(strength, Real) or not 0 < strength <= 1:
+            raise InputError(f"strength = {strength!r}: accepted are numbers above 0, up to 1.")
+        angles = self.process.angle(torch.tensor([self.process.t_min, self.process.t_max]))
+        return float(self.process.time(angles[0] + strength * (angles[1] - angles[0])))
 
     # -- files ----------------------------------------------------------------------------------
 

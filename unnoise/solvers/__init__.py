@@ -8,7 +8,7 @@ from unnoise.solvers.base import Leg, Moved, OneStep, Solver, Step, integrate, t
 from unnoise.solvers.correctors import Corrector, Langevin, LangevinPaper, langevin
 from unnoise.solvers.exponential import Auto
 from unnoise.solvers.grids import Grid, grid
-from unnoise.solvers.imputing import Replacing
+from unnoise.solvers.imputing import DPS, Replacing
 from unnoise.solvers.ode import RK4, Euler, Heun
 from unnoise.solvers.onestep import DDIM, ReverseDiffusion
 from unnoise.solvers.sde import EulerMaruyama
@@ -17,6 +17,7 @@ from unnoise.solvers.wrappers import Churned, Corrected, Stay, annealed_langevin
 __all__ = [
     "DDIM",
     "DEIS",
+    "DPS",
     "RK4",
     "Ancestral",
     "Auto",

@@ -1,17 +1,18 @@
-"""Solver -> solver: what is known of the data is put in its place after every step."""
+"""Solver -> solver: after every step the state is brought nearer to what was measured."""
 
 import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
 
+import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.operators import Projection
-from unnoise.core.ranges import Count
+from unnoise.core.operators import Operator, Projection
+from unnoise.core.ranges import Count, Positive
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
 
@@ -78,10 +79,8 @@ class Replacing(Solver):
         noise: Noise,
         memory: Any = None,
     ) -> Moved:
-        if cond is None or cond.measured is None:
-            raise InputError("nothing was measured; give Condition(measured=...).")
         numbers: Imposed = leg.numbers
-        known, rest = cond.measured.to(x), replace(cond, measured=None)
+        known, rest = _apart(cond, x)
         # Into the data itself there is no way back up.
         rounds = self.resample if leg.s > 0 else 1
         belief = None
@@ -96,3 +95,59 @@ class Replacing(Solver):
                 y = numbers.alpha * known + numbers.sigma * drawn
             x, belief = self.operator.impose(moved.x, y), moved.belief
         return Moved(x, belief)
+
+
+@final
+@dataclass(frozen=True)
+class DPS(Solver):
+    """Diffusion posterior sampling: after each step down the slope of ``|y - A x0_hat(x)|``.
+
+    Arguments:
+        solver: how to step; of one-step solvers any.
+        operator: A; ``Condition.measured`` is y.
+        step_size: how far, in units of the state; 0.3 to 1 at many steps, more at few.
+
+    References:
+        Chung et al., Diffusion posterior sampling for general noisy inverse problems, ICLR 2023,
+        algorithm 1 with the step size of appendix C.2.
+    """
+
+    solver: Solver
+    operator: Operator
+    step_size: Positive = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "couples_batch", self.solver.couples_batch)
+        object.__setattr__(self, "divides_by_alpha", self.solver.divides_by_alpha)
+        calls = self.solver.calls
+        object.__setattr__(self, "calls", None if calls is None else calls + 1)
+
+    def numbers(self, process: GaussianProcess, times: Tensor, data: Moments | None) -> list[Leg]:
+        return [self.solver.plan(process, times[i : i + 2], data)[0] for i in range(len(times) - 1)]
+
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        known, rest = _apart(cond, x)
+        with torch.enable_grad():
+            probe = x.detach().requires_grad_()
+            away = known - self.operator(denoiser(probe, leg.t, rest).mean)
+            # No root of zero: its slope is infinite.
+            distance = (away.flatten(1).square().sum(1) + 1e-12).sqrt()
+            (slope,) = torch.autograd.grad(distance.sum(), probe)
+        moved = self.solver.step(denoiser, x, leg.numbers, cond=rest, noise=noise)
+        return Moved(moved.x - self.step_size * slope, moved.belief)
+
+
+def _apart(cond: Condition | None, x: Tensor) -> tuple[Tensor, Condition]:
+    """What was measured, and the rest of the condition."""
+    if cond is None or cond.measured is None:
+        raise InputError("nothing was measured; give Condition(measured=...).")
+    return cond.measured.to(x), replace(cond, measured=None)

@@ -1,0 +1,168 @@
+"""Sampling what agrees with a measurement, by a model that never heard of it."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, final
+
+from torch import Tensor
+
+from unnoise.core.broadcast import check_batch
+from unnoise.core.condition import Condition
+from unnoise.core.errors import InputError
+from unnoise.core.operators import Operator, Projection
+from unnoise.core.ranges import Count, NotNegative, Positive
+from unnoise.core.registry import member, register
+from unnoise.denoisers import MMPS, GaussianDenoiser, Method, PiGDM, Posterior
+from unnoise.solvers import DPS, Replacing, Solver
+
+
+class Imputation(ABC):
+    """Where what was measured enters: the belief, or the walk."""
+
+    family: ClassVar[str] = "imputation"
+
+    @abstractmethod
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
+    ) -> tuple[GaussianDenoiser, Solver]:
+        """Denoiser and solver that heed ``Condition.measured``.
+
+        Raises:
+            InputError: it cannot be done with this operator or noise.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class Believed(Imputation):
+    """The denoiser believes it (``Posterior``).
+
+    Arguments:
+        method: how.
+    """
+
+    method: Method
+
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
+    ) -> tuple[GaussianDenoiser, Solver]:
+        return Posterior(denoiser, operator, self.method, std), solver
+
+
+@final
+@dataclass(frozen=True)
+class Replaced(Imputation):
+    """The solver puts it in its place after every step (``Replacing``).
+
+    Arguments:
+        resample: how often each step is walked.
+    """
+
+    resample: Count = 1
+
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
+    ) -> tuple[GaussianDenoiser, Solver]:
+        if not isinstance(operator, Projection) or std > 0:
+            what = f"noise of std {std:g}" if std > 0 else f"{type(operator).__name__}"
+            raise InputError(
+                f"replacement cannot heed {what}: it puts exact values of a projection (mask, "
+                "grey, downscale, random-rows) in their place. Use mmps, pigdm or dps."
+            )
+        return denoiser, Replacing(solver, operator, self.resample)
+
+
+@final
+@dataclass(frozen=True)
+class Descended(Imputation):
+    """The solver goes down the distance to it after every step (``DPS``).
+
+    Arguments:
+        step: how far.
+    """
+
+    step: Positive = 1.0
+
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
+    ) -> tuple[GaussianDenoiser, Solver]:
+        return denoiser, DPS(solver, operator, self.step)
+
+
+@register("imputation", "mmps")
+def mmps(iterations: Count = 5) -> Imputation:
+    """Moment matching; exact where the data is Gaussian. See ``MMPS``."""
+    return Believed(MMPS(iterations))
+
+
+@register("imputation", "pigdm")
+def pigdm(data_std: Positive = 0.5, iterations: Count = 5) -> Imputation:
+    """Pseudo-inverse guidance. See ``PiGDM``."""
+    return Believed(PiGDM(data_std, iterations))
+
+
+@register("imputation", "dps")
+def dps(step: Positive = 1.0) -> Imputation:
+    """Diffusion posterior sampling. See ``DPS``."""
+    return Descended(step)
+
+
+@register("imputation", "replacement")
+def replacement() -> Imputation:
+    """Known values replaced after every step; fast, and too wide. See ``Replacing``."""
+    return Replaced()
+
+
+@register("imputation", "repaint")
+def repaint(resample: Count = 10) -> Imputation:
+    """Replacement with every step walked several times. See ``Replacing``."""
+    return Replaced(resample)
+
+
+@final
+@dataclass(frozen=True)
+class Measurement:
+    """What is known of the samples: ``value = operator(sample) + std eps``.
+
+    Arguments:
+        operator: what was measured: ``Mask``, ``Grey``, ``Downscale``, ``Blur``, ``RandomRows``,
+            ``LinearOperator``.
+        value: modelled values of it, one row for each sample or one row for all, shape
+            (N or 1, *measurement).
+        by: how samples are made to agree: "mmps", "pigdm", "dps", "replacement", "repaint", or an
+            Imputation.
+        std: standard deviation of its noise, in modelled units.
+    """
+
+    operator: Operator
+    value: Tensor
+    by: Imputation | str = "mmps"
+    std: NotNegative = 0.0
+
+    def check(self, event: tuple[int, ...]) -> None:
+        """Refuse a measurement that is none of such events.
+
+        Raises:
+            InputError: its shape is another, or it holds what is no number.
+        """
+        check_batch(self.value, "the measured value")
+        wanted = self.operator(self.value.new_zeros(1, *event)).shape[1:]
+        if self.value.shape[1:] != wanted:
+            raise InputError(
+                f"the measured value has shape {tuple(self.value.shape[1:])}; "
+                f"{type(self.operator).__name__} of events {event} gives {tuple(wanted)}."
+            )
+
+    def condition(self, cond: Condition | None, n: int) -> Condition:
+        """A condition of ``n`` rows with the measurement in it."""
+        if len(self.value) not in (1, n):
+            raise InputError(f"{n} samples but {len(self.value)} measurements; give 1, or {n}.")
+        rows = self.value.expand(n, *self.value.shape[1:])
+        return replace(cond or Condition(), measured=rows)
+
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver
+    ) -> tuple[GaussianDenoiser, Solver]:
+        """Denoiser and solver that heed it."""
+        by: Imputation = member(Imputation, self.by)
+        return by.arrange(denoiser, solver, self.operator, self.std)
