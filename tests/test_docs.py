@@ -91,6 +91,22 @@ def test_links_lead_somewhere(document):
             assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
+def test_inverse_problem_of_the_page(tmp_path, monkeypatch):
+    from tests.commands import DIGITS, train
+    from unnoise import Measurement
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    train(tmp_path, DIGITS).rename(tmp_path / "runs" / "digits")
+    names: dict = {}
+    exec(code("docs/inverse.md")[0], names)
+    x, given = names["x"], names["given"]
+    assert x.shape == (5, 1, 8, 8) and bool(x.isfinite().all())
+    by = {"kind": "repaint", "resample": 2}
+    again = names["model"].sample(5, given=Measurement(given.operator, given.value, by))
+    assert torch.equal(again[:, :, :4], given.value[:, :, :4])
+
+
 def test_view_of_the_playground_works(tmp_path):
     """Its plug-in draws, from the command line, as the page says."""
     from tests.commands import POINTS, good, train

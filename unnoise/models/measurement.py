@@ -1,8 +1,9 @@
 """Sampling what agrees with a measurement, by a model that never heard of it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 from torch import Tensor
 
@@ -129,14 +130,14 @@ class Measurement:
             ``LinearOperator``.
         value: modelled values of it, one row for each sample or one row for all, shape
             (N or 1, *measurement).
-        by: how samples are made to agree: "mmps", "pigdm", "dps", "replacement", "repaint", or an
-            Imputation.
+        by: how samples are made to agree: "mmps", "pigdm", "dps", "replacement", "repaint", a table
+            such as {"kind": "repaint", "resample": 20}, or an Imputation.
         std: standard deviation of its noise, in modelled units.
     """
 
     operator: Operator
     value: Tensor
-    by: Imputation | str = "mmps"
+    by: Imputation | str | Mapping[str, Any] = "mmps"
     std: NotNegative = 0.0
 
     def check(self, event: tuple[int, ...]) -> None:
