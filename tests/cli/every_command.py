@@ -11,8 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import unnoise.recipes  # noqa: F401  (what every command would import)
 from tests.commands import DIGITS
+from tests.pictures import png
 from unnoise.cli.app import main
 
 COMMANDS = """
@@ -26,6 +29,8 @@ sample run -n 4 -o walk.gif
 sample run -n 12 --label 3 --guidance 1.5 --solver ancestral -o arrays.npz
 sample run -n 3 --seed 5 -o folder
 sample own -n 2 --label cat -o cats.png
+edit run given.png --inpaint --mask mask.png -n 2 -o inpainted.png
+edit run given.png --vary 0.5 -n 2 -o varied.png
 likelihood run --data digits:test -n 5 --bound 4 --json
 evaluate run --json
 average run --half-life 64 -o average.safetensors
@@ -34,7 +39,6 @@ show
 show run
 show process vp
 show recipe digits
-show run diagnostics -o diagnostics.png
 show run chain -o chain.png
 """.strip().splitlines()
 
@@ -90,5 +94,7 @@ if __name__ == "__main__":
     digits = DIGITS.replace("[training]", "[training]\nhalf_lives = [64.0]")
     Path("digits.toml").write_text(digits)
     Path("own.toml").write_text(DIGITS)
+    Path("given.png").write_bytes(png(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4))
+    Path("mask.png").write_bytes(png(np.eye(8, dtype=np.uint8) * 255))
     for number, line in enumerate(COMMANDS):
         run(number, line.replace("PICTURES", pictures).split())

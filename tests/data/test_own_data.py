@@ -135,7 +135,7 @@ def test_killed_preparation(tmp_path: Path):
 
 def test_interrupted_preparation(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
-        content = png(pixels(0, size=600))
+        content = png(np.zeros((1200, 1200, 3), np.uint8))
         for number in range(4_000):  # half a minute of work
             archive.writestr(f"{number}.png", content)
     source, out = tmp_path / "many.zip", tmp_path / "out"

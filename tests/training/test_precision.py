@@ -154,15 +154,15 @@ def test_looks_where_memory_is_short(tmp_path: Path):
         folder = tmp_path / str(short)
         folder.mkdir()
         looks = [
-            SampleSheets(folder, 10),
+            SampleSheets(folder, 15),
             Evaluations(
-                MetricsLog(folder / "metrics.jsonl"), Evaluation(count=8, likelihood=0), 10
+                MetricsLog(folder / "metrics.jsonl"), Evaluation(count=8, likelihood=0), 15
             ),
         ]
         fit(model, points(), **SETTINGS, listeners=[ear, *looks])
         assert model.sampling == sampling
-        assert len(list(folder.glob("*.png"))) == 3
-        assert len(read_metrics(folder / "metrics.jsonl")) == 3
+        assert len(list(folder.glob("*.png"))) == 2
+        assert len(read_metrics(folder / "metrics.jsonl")) == 2
     assert heard[0].losses() == heard[1].losses() and same(weights(models[0]), weights(models[1]))
     assert calls[:5] == [64, 32, 16, 8, 4] and min(calls) == 4
 

@@ -9,6 +9,7 @@ import typer
 
 from unnoise.cli.average import average
 from unnoise.cli.demo import demo
+from unnoise.cli.edit import edit
 from unnoise.cli.evaluate import evaluate
 from unnoise.cli.likelihood import likelihood
 from unnoise.cli.prepare import prepare
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (prepare, train, sample, likelihood, evaluate, average, verify, show, demo):
+for verb in (prepare, train, sample, edit, likelihood, evaluate, average, verify, show, demo):
     app.command(
         help=(verb.__doc__ or "").split("Example:")[0].strip(),
         epilog="Example: " + (verb.__doc__ or "").split("Example:")[-1].strip(),

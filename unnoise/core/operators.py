@@ -124,7 +124,7 @@ class Downscale(Projection):
 @register("operator", "blur")
 @final
 class Blur(Operator):
-    """Convolution of each channel with a kernel; black beyond the border.
+    """Convolution of each channel with a kernel; 0 (the middle of the range) beyond the border.
 
     Arguments:
         kernel: weights, an odd number along each axis: a list of numbers for signals, a list of

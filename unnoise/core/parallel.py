@@ -166,19 +166,6 @@ def _deaf() -> Generator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-@contextmanager
-def held_back(number: signal.Signals) -> Generator[None]:
-    """Let a signal wait until the end; processes started meanwhile never get it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _loss(said: str) -> str:
     """What a failed exchange means, in words; a peer of this machine that hangs is ended."""
     gone = silent()

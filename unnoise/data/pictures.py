@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unnoise.core.errors import InputError
-from unnoise.core.parallel import held_back
+from unnoise.core.errors import InputError, Interrupted
 from unnoise.core.ranges import Count, Fraction
 from unnoise.core.registry import register
+from unnoise.core.signals import held_back, stoppable
 from unnoise.data.base import Dataset
 from unnoise.data.flips import Flipped
 from unnoise.data.gate import Look, RefusedFile, read_picture
@@ -133,13 +133,16 @@ def _answers(entries: list[Entry], look: Look, workers: int) -> Iterator[Answer]
 
     # Not forked: torch's threads do not survive that.
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, spawn) as pool:
+    # An exception that a Ctrl-C raises just anywhere can be lost where a process is started.
+    with stoppable() as stop, ProcessPoolExecutor(workers, spawn) as pool:
         with held_back(signal.SIGINT):  # the workers inherit that: a Ctrl-C is for us alone
             for _ in range(workers):
                 pool.submit(_decoded, [], look)  # each starts one
         waiting: deque[Future[list[Answer]]] = deque()
         try:
             for part in parts:
+                if stop.number is not None:
+                    raise Interrupted("interrupted.", stop.exit_code)
                 waiting.append(pool.submit(_decoded, _contents(part), look))
                 if len(waiting) > 2 * workers:
                     yield from waiting.popleft().result()

@@ -32,7 +32,7 @@ from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
 from unnoise.objectives import Loss, Objective, Regression
 from unnoise.processes import VP, GaussianProcess
-from unnoise.solvers import Grid, Solver, Step, trajectory
+from unnoise.solvers import Ancestral, Grid, Solver, Step, trajectory
 from unnoise.solvers import grid as make_grid
 
 
@@ -136,7 +136,7 @@ class Diffusion(Flow):
             exact: compute in padded chunks of one size, so that the bits do not depend on ``n``;
                 False uses one batch: the same noise, equal up to rounding.
             given: what is known of the samples. Without a label the model is then asked
-                unconditionally.
+                unconditionally, and without a solver it walks by ``Ancestral()``.
             near: ``(x, strength)``: samples begin as noised ``x``, shape (n, *event), and not as
                 noise; see ``vary``.
 
@@ -218,7 +218,9 @@ class Diffusion(Flow):
         if not _whole(seed):
             raise InputError(f"seed = {seed!r}: give a whole number.")
         how = self.sampling
-        used: Solver = member(Solver, how.solver if solver is None else solver)
+        # A measurement pulls at every belief; the noise of ancestral steps forgives its errors.
+        default = how.solver if given is None else Ancestral()
+        used: Solver = member(Solver, default if solver is None else solver)
         scale = how.guidance if guidance is None else guidance
         if (given or near) and cond is None and label is None:
             cond, scale = unconditional(self.network, n), 0.0

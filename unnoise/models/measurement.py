@@ -91,7 +91,7 @@ class Descended(Imputation):
 
 
 @register("imputation", "mmps")
-def mmps(iterations: Count = 5) -> Imputation:
+def mmps(iterations: Count = 1) -> Imputation:
     """Moment matching; exact where the data is Gaussian. See ``MMPS``."""
     return Believed(MMPS(iterations))
 

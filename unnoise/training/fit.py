@@ -13,6 +13,7 @@ import torch
 from unnoise.core import parallel
 from unnoise.core.errors import InputError, Interrupted, PeerError
 from unnoise.core.registry import construct, spec
+from unnoise.core.signals import Stop, stoppable
 from unnoise.data import Dataset
 from unnoise.models.base import Model
 from unnoise.training import checkpoints
@@ -22,7 +23,6 @@ from unnoise.training.lock import held
 from unnoise.training.memory import peak
 from unnoise.training.run import Run
 from unnoise.training.settings import Training
-from unnoise.training.signals import Stop, stoppable
 from unnoise.training.threads import choose
 
 _OURS = ("checkpoints", "model.safetensors", "snapshots")

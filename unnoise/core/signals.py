@@ -1,4 +1,4 @@
-"""Ctrl-C and kill: finish the step, save, leave."""
+"""Ctrl-C and kill: finish what is being done, save, leave."""
 
 import signal
 import threading
@@ -39,3 +39,16 @@ def stoppable() -> Generator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def held_back(number: signal.Signals) -> Generator[None]:
+    """Let a signal wait until the end; processes started meanwhile never get it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
