@@ -1,4 +1,4 @@
-"""unnoise edit, on a model of grey pictures and on one of colours: what it keeps, shows, refuses."""
+"""unnoise edit, on grey pictures and on coloured ones: what it keeps, shows and refuses."""
 
 from pathlib import Path
 
