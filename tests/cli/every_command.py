@@ -4,6 +4,7 @@ its own, forked so that torch is imported once.
 ``python -m tests.cli.every_command PICTURES [shuffled]``
 """
 
+import importlib
 import os
 import random
 import sys
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-import unnoise.recipes  # noqa: F401  (what every command would import)
 from tests.commands import DIGITS
 from tests.pictures import png
 from unnoise.cli.app import main
@@ -90,6 +90,7 @@ def run(number: int, words: list[str]) -> None:
 if __name__ == "__main__":
     if "shuffled" in sys.argv:
         shuffle()
+    importlib.import_module("unnoise.recipes")  # what every command would import
     pictures = sys.argv[1]
     digits = DIGITS.replace("[training]", "[training]\nhalf_lives = [64.0]")
     Path("digits.toml").write_text(digits)

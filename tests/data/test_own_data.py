@@ -23,7 +23,7 @@ import torch
 from tests import pictures
 from tests.kinds import breaks
 from tests.pictures import a_folder, a_preparation, a_zip, add, an_array, fill, pixels, png
-from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.core.errors import DamagedFileError, InputError, Interrupted, StorageError
 from unnoise.core.noise import Noise
 from unnoise.data import (
     Flipped,
@@ -131,6 +131,19 @@ def test_killed_preparation(tmp_path: Path):
     (tmp_path / f".out.partial-{gone.pid}").mkdir()
     prepare(a_folder(), tmp_path / "out", Look())
     assert sorted(path.name for path in tmp_path.iterdir()) == [".out.partial-1", "out"]
+
+
+def test_interrupted_while_the_last_are_awaited(tmp_path: Path):
+    """All pictures are given out already; a Ctrl-C then is not forgotten."""
+
+    def tell(done: int, total: int) -> None:
+        if done == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    source = str(fill(tmp_path / "pictures", 4 * 64))
+    with pytest.raises(Interrupted, match="interrupted"):
+        prepare(source, tmp_path / "out", Look(), held_out=0.0, workers=2, tell=tell)
+    assert [path.name for path in tmp_path.iterdir()] == ["pictures"]
 
 
 def test_interrupted_preparation(tmp_path: Path):

@@ -93,6 +93,7 @@ def test_variations(model: Diffusion):
         ),
         (lambda m: m.sample(5, given=seen("repeint")), "Did you mean 'repaint'"),
         (lambda m: m.sample(2, given=Measurement(MASK, seen().value[:2] / 0)), "NaN or infinite"),
+        (lambda m: m.sample(5, given=seen(), guidance=2.0), "towards what"),
         (lambda m: m.vary(torch.zeros(2, 1, 8, 8)), "is wanted"),
         (lambda m: m.vary(torch.zeros(2, 1, 4, 4), 0.0), "strength = 0.0"),
         (lambda m: m.vary(torch.zeros(2, 1, 4, 4), 1.5), "strength = 1.5"),

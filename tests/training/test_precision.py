@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tests.small import SETTINGS, Heard, diffusion, points, run_of, same, weights
 from unnoise.core.errors import StorageError
+from unnoise.models import Diffusion
 from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.listeners import Evaluations, SampleSheets
 from unnoise.training import Began, MetricsLog, Training, Warned, fit
@@ -135,6 +136,20 @@ def test_no_memory_at_all():
         fit(model, points(), **SETTINGS)
 
 
+def scarce(model: Diffusion, most: int) -> list[int]:
+    """Let sampling of more than so many rows at once fail; the numbers that were tried."""
+    sample, tried = model.sample, []
+
+    def short(*words: Any, **how: Any) -> Tensor:
+        tried.append(model.sampling.chunk)
+        if model.sampling.chunk > most:
+            raise MemoryError
+        return sample(*words, **how)
+
+    model.sample = short  # pyright: ignore
+    return tried
+
+
 def test_looks_where_memory_is_short(tmp_path: Path):
     """A sheet and an evaluation are made of fewer at once; training and model are as they were."""
     heard = [Heard(), Heard()]
@@ -142,15 +157,7 @@ def test_looks_where_memory_is_short(tmp_path: Path):
     for model, ear, short in zip(models, heard, (False, True), strict=True):
         sampling = model.sampling
         if short:
-            sample, calls = model.sample, []
-
-            def scarce(*words: Any, **how: Any) -> Tensor:
-                calls.append(model.sampling.chunk)  # noqa: B023
-                if model.sampling.chunk > 5:  # noqa: B023
-                    raise MemoryError
-                return sample(*words, **how)  # noqa: B023
-
-            model.sample = scarce  # pyright: ignore
+            calls = scarce(model, 5)
         folder = tmp_path / str(short)
         folder.mkdir()
         looks = [

@@ -15,8 +15,8 @@ from unnoise.cli.options import (
     SolverOption,
     StepsOption,
     ThreadsOption,
-    find_run,
     finish,
+    inside,
     load_model,
     made,
     solver_of,
@@ -89,15 +89,15 @@ def edit(
     if between and len(files) != 2:
         raise InputError(f"--between takes two pictures; given {len(files)}.")
     model = load_model(run, plugin, threads)
-    target = Path(out) if out is not None else _named(run)
-    if pictures.check_target(target) != ".png":
-        raise InputError(f"{target}: an edit is shown as one .png; give it that suffix.")
+    if out is not None and pictures.check_target(Path(out)) != ".png":
+        raise InputError(f"{out}: an edit is shown as one .png; give it that suffix.")
     wanted = None if label is None else pictures.info_of(model).label(label)
     paths = [Path(file) for file in files]
     how: dict[str, Any] = {"label": wanted}
     about = {"model": run, "edit": chosen[0], "files": files, "n": n, "seed": seed}
     if between:
-        how |= {} if guidance is None else {"guidance": guidance}
+        given = {"guidance": guidance, "solver": solver_of(solver, None), "steps": steps}
+        how |= {name: value for name, value in given.items() if value is not None}
         found = [editing.between(model, paths[0], paths[1], max(n, 2), **how)]
     else:
         how |= {"guidance": guidance, "solver": solver_of(solver, None), "steps": steps}
@@ -114,16 +114,6 @@ def edit(
             job = editing.Restore(editing.kernel(Path(deblur or "")), by, True, std)
         with counted("pictures", quiet or json) as done:
             found = editing.edit(model, paths, job, n, done, seed=seed, **how)
-    target.parent.mkdir(exist_ok=True)
+    target = inside(run, "edits") if out is None else Path(out)
     editing.draw(model, found, target, about)
     finish(f"wrote {target}", {"wrote": str(target), "files": len(files), "n": n}, json)
-
-
-def _named(run: str) -> Path:
-    """RUN/edits/TIME.png"""
-    import time
-
-    found = find_run(run)
-    folder = (found if found.is_dir() else found.parent) / "edits"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}.png"

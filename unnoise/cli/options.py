@@ -43,6 +43,16 @@ def find_run(name: str) -> Path:
     return inside if not path.exists() and inside.exists() else path
 
 
+def inside(run: str, folder: str, name: str = "") -> Path:
+    """RUN/FOLDER/TIME and NAME.png, whose folder is made."""
+    import time
+
+    found = find_run(run)
+    place = (found if found.is_dir() else found.parent) / folder
+    place.mkdir(exist_ok=True)
+    return place / f"{time.strftime('%Y%m%d-%H%M%S')}{name}.png"
+
+
 def load_model(run: str, plugins: list[str] | None, threads: int | None) -> Any:
     """The model of a run; ``threads`` counts for the whole command."""
     import torch

@@ -16,9 +16,9 @@ from unnoise.cli.options import (
     SolverOption,
     StepsOption,
     ThreadsOption,
-    find_run,
     finish,
     grid_of,
+    inside,
     load_model,
     solver_of,
 )
@@ -61,7 +61,7 @@ def sample(
 
     parallel.join()
     model = load_model(run, plugin, threads)
-    target = Path(out) if out is not None else _named(run, seed)
+    target = Path(out) if out is not None else inside(run, "samples", f"-s{seed}")
     suffix = pictures.check_target(target)
     began = time.perf_counter()
     wanted = None if label is None else pictures.info_of(model).label(label)
@@ -104,13 +104,3 @@ def sample(
     if not (quiet or json):
         typer.echo(f"{n} samples in {seconds:.1f} s")
     finish(f"wrote {target}", {"wrote": str(target), "n": n, "seconds": round(seconds, 3)}, json)
-
-
-def _named(run: str, seed: int) -> Path:
-    """RUN/samples/<time>-s<seed>.png, whose folder is made."""
-    import time
-
-    found = find_run(run)
-    folder = (found if found.is_dir() else found.parent) / "samples"
-    folder.mkdir(exist_ok=True)
-    return folder / f"{time.strftime('%Y%m%d-%H%M%S')}-s{seed}.png"

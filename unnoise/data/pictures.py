@@ -139,15 +139,20 @@ def _answers(entries: list[Entry], look: Look, workers: int) -> Iterator[Answer]
             for _ in range(workers):
                 pool.submit(_decoded, [], look)  # each starts one
         waiting: deque[Future[list[Answer]]] = deque()
+
+        def first() -> list[Answer]:
+            answers = waiting.popleft().result()
+            if stop.number is not None:
+                raise Interrupted("interrupted.", stop.exit_code)
+            return answers
+
         try:
             for part in parts:
-                if stop.number is not None:
-                    raise Interrupted("interrupted.", stop.exit_code)
                 waiting.append(pool.submit(_decoded, _contents(part), look))
                 if len(waiting) > 2 * workers:
-                    yield from waiting.popleft().result()
+                    yield from first()
             while waiting:
-                yield from waiting.popleft().result()
+                yield from first()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 

@@ -243,7 +243,7 @@ def prepared(
         labels: whether classes come with the pictures.
         flip: show every second picture mirrored, in training.
         dequantize: spread each level over its width in training.
-        check: compare every file with its checksum first (2 GB/s).
+        check: compare every file with its checksum first.
 
     Raises:
         InputError: no such folder or split.

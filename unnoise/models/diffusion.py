@@ -223,6 +223,8 @@ class Diffusion(Flow):
         used: Solver = member(Solver, default if solver is None else solver)
         scale = how.guidance if guidance is None else guidance
         if (given or near) and cond is None and label is None:
+            if guidance is not None:
+                raise InputError(f"guidance = {guidance}: towards what? Give a label.")
             cond, scale = unconditional(self.network, n), 0.0
         else:
             cond = conditions(self.network, n, cond, label, first)
@@ -266,12 +268,12 @@ class Diffusion(Flow):
         for rows in _chunks(n, how.chunk if exact else n):
             noise = Noise(seed, [first + i for i in rows])
             some = None if cond is None else cond[torch.tensor(rows)].to(self.device)
-            if near is None:
-                x = self.process.prior((len(rows), *self.shape)).sample(noise.child("start"))
-            else:
-                z = noise.child("start").normal(near[0][torch.tensor(rows)].float())
-                alpha, sigma = (float(c) for c in self.process.scales(start))
-                x = alpha * near[0][torch.tensor(rows)].float() + sigma * z
+            law = (
+                self.process.prior((len(rows), *self.shape))
+                if near is None
+                else self.process.forward(near[0][torch.tensor(rows)].float(), times[0])
+            )
+            x = law.sample(noise.child("start"))
             walk = noise.child("walk")
             parts.append(trajectory(used, denoiser, x.to(self.device), times, some, walk, moments))
         return parts, len(times) - 1, how.threads if exact else None

@@ -104,8 +104,7 @@ def read(path: Path, info: DataInfo, event: Sequence[int]) -> Tensor:
         InputError: it cannot be read, or has another size.
     """
     _picture(info)
-    look = Look(channels=info.channels, background=255)
-    pixels = torch.from_numpy(_pixels(path, look))
+    pixels = torch.from_numpy(_pixels(path, Look(channels=info.channels)))
     if tuple(pixels.shape[1:]) != tuple(event[1:]):
         raise InputError(
             f"{path} is {pixels.shape[2]} x {pixels.shape[1]}; this model takes {event[2]} x "

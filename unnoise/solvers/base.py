@@ -107,6 +107,13 @@ class Solver(ABC):
         """
 
     @final
+    def take_after(self, inner: "Solver", calls: int | None) -> None:
+        """What a solver that wraps another one is like; ``calls`` are its own."""
+        object.__setattr__(self, "couples_batch", inner.couples_batch)
+        object.__setattr__(self, "divides_by_alpha", inner.divides_by_alpha)
+        object.__setattr__(self, "calls", calls)
+
+    @final
     def plan(self, process: Any, times: Tensor, data: Moments | None = None) -> list[Leg]:
         """All numbers of a walk, before its first network call.
 

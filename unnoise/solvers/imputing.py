@@ -50,10 +50,8 @@ class Replacing(Solver):
     resample: Count = 1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "couples_batch", self.solver.couples_batch)
-        object.__setattr__(self, "divides_by_alpha", self.solver.divides_by_alpha)
         calls = self.solver.calls
-        object.__setattr__(self, "calls", None if calls is None else calls * self.resample)
+        self.take_after(self.solver, None if calls is None else calls * self.resample)
 
     def numbers(
         self, process: GaussianProcess, times: Tensor, data: Moments | None
@@ -117,10 +115,8 @@ class DPS(Solver):
     step_size: Positive = 1.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "couples_batch", self.solver.couples_batch)
-        object.__setattr__(self, "divides_by_alpha", self.solver.divides_by_alpha)
         calls = self.solver.calls
-        object.__setattr__(self, "calls", None if calls is None else calls + 1)
+        self.take_after(self.solver, None if calls is None else calls + 1)
 
     def numbers(self, process: GaussianProcess, times: Tensor, data: Moments | None) -> list[Leg]:
         return [self.solver.plan(process, times[i : i + 2], data)[0] for i in range(len(times) - 1)]

@@ -167,9 +167,7 @@ class Churned(Solver):
     def __post_init__(self) -> None:
         if self.high <= self.low:
             raise InputError(f"high = {self.high:g} is not above low = {self.low:g}; it must be.")
-        object.__setattr__(self, "couples_batch", self.solver.couples_batch)
-        object.__setattr__(self, "divides_by_alpha", self.solver.divides_by_alpha)
-        object.__setattr__(self, "calls", self.solver.calls)
+        self.take_after(self.solver, self.solver.calls)
 
     def numbers(
         self, process: GaussianProcess, times: Tensor, data: Moments | None
