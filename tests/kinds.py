@@ -1,4 +1,4 @@
-"""Everything registered on floors 0 to 3, and how the tests make one of each kind."""
+"""Everything registered on floors 0 to 4, and how the tests make one of each kind."""
 
 import importlib
 from typing import Any
@@ -8,15 +8,26 @@ import pytest
 from tests import pictures
 from unnoise.core.registry import build, names
 
-for floor in ("processes", "networks", "data", "denoisers", "objectives", "solvers", "likelihood"):
+for floor in (
+    "processes",
+    "networks",
+    "data",
+    "denoisers",
+    "objectives",
+    "solvers",
+    "likelihood",
+    "models",
+):
     importlib.import_module(f"unnoise.{floor}")
 
 FAMILIES = [
     "betas",
+    "classifier",
     "corrector",
     "dataset",
     "divergence",
     "grid",
+    "guidance",
     "head",
     "imputation",
     "network",
@@ -36,6 +47,8 @@ NEEDED: dict[tuple[str, str], dict[str, Any]] = {
     ("dataset", "npy"): {"path": str(pictures.an_array()[0])},
     ("dataset", "prepared"): {"path": str(pictures.a_preparation())},
     ("dataset", "webdataset"): {"path": str(pictures.some_shards()), "size": 6},
+    ("classifier", "mlp"): {"width": 64},
+    ("classifier", "half-unet"): {"width": 16},
     ("betas", "list"): {"betas": [0.01, 0.02, 0.05, 0.1]},
     ("network", "mlp"): {"width": 64, "depth": 2},
     ("operator", "blur"): {"kernel": [[0.0, 0.1, 0.3], [0.2, 0.5, 0.0], [0.0, 0.4, 0.1]]},

@@ -18,20 +18,23 @@ if TYPE_CHECKING:
     from unnoise.core.registry import register
     from unnoise.denoisers import (
         MMPS,
+        Autoguided,
         ClassifierFree,
         Empirical,
         FixedLarge,
         Guided,
+        Interval,
         LearnedRange,
         Mixture,
         NetworkDenoiser,
         PiGDM,
         Posterior,
+        Rescaled,
         ScoreFunction,
     )
     from unnoise.likelihood import bits_per_dim, elbo, log_prob
-    from unnoise.models import Diffusion, Measurement, Sampling, ScoreDiffusion, load
-    from unnoise.networks import MLP, UNet
+    from unnoise.models import Classifier, Diffusion, Measurement, Sampling, ScoreDiffusion, load
+    from unnoise.networks import MLP, HalfUNet, MLPClassifier, UNet
     from unnoise.objectives import (
         Elbo,
         ExplicitScoreMatching,
@@ -93,8 +96,10 @@ _HOMES = {
     "Ancestral": "solvers",
     "Auto": "solvers",
     "Blur": "core.operators",
+    "Autoguided": "denoisers",
     "Categorical": "core.distributions",
     "Churned": "solvers",
+    "Classifier": "models",
     "ClassifierFree": "denoisers",
     "Condition": "core.condition",
     "Corrected": "solvers",
@@ -117,6 +122,10 @@ _HOMES = {
     "GaussianProcess": "processes",
     "Grey": "core.operators",
     "Guided": "denoisers",
+    "HalfUNet": "networks",
+    "Interval": "denoisers",
+    "MLPClassifier": "networks",
+    "Rescaled": "denoisers",
     "Heun": "solvers",
     "Hybrid": "objectives",
     "ImplicitScoreMatching": "objectives",
@@ -180,6 +189,12 @@ _HOMES = {
 
 __all__ = [
     "Ancestral",
+    "Autoguided",
+    "Classifier",
+    "HalfUNet",
+    "Interval",
+    "MLPClassifier",
+    "Rescaled",
     "Auto",
     "Blur",
     "Categorical",

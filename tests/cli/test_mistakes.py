@@ -65,8 +65,10 @@ def test_mistakes_are_named(
     ("words", "sentence"),
     [
         (["--label", "2"], "label 2: this model knows labels 0 to 1"),
-        (["--guidance", "-1"], "guidance = -1.0"),
-        (["--guidance", "nan"], "guidance = nan"),
+        (["--guidance", "-1"], "--guidance.scale = -1.0"),
+        (["--guidance", "nan"], "--guidance.scale = nan"),
+        (["--guidance", "strong"], "no such guidance. Known: constant"),
+        (["--guide", "nobody"], "nobody: no model there"),
         (["--solver", "huen"], "Did you mean 'heun'"),
         (["--solver", "heun", "--eta", "0.5"], "eta"),
         (["--eta", "2"], "eta"),

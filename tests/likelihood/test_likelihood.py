@@ -97,7 +97,7 @@ def test_likelihood_of_a_guided_denoiser():
     """The trace must see the guidance too: by Bayes it is the conditional density."""
     truth = clouds(VP(), 2)
     ones = Condition(label=torch.ones(32, dtype=torch.int64))
-    guided = Guided(truth, lambda x, t: truth.log_prob(x, t, ones) - truth.log_prob(x, t))
+    guided = Guided(truth, lambda x, t, cond: truth.log_prob(x, t, ones) - truth.log_prob(x, t))
     part = Mixture(VP(), truth.means[1:], torch.tensor([0.05, 0.1]), torch.tensor([2.0, 1.0]))
     assert float(gaps(guided, part, 2, data=known(part)).mean().abs()) <= 1e-3
 

@@ -9,10 +9,10 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.core.registry import names
-from unnoise.networks import MLP, Network, UNet
+from unnoise.networks import MLP, ClassifierNetwork, HalfUNet, Network, UNet
 from unnoise.networks.embeddings import fourier
 from unnoise.networks.patches import join, split
-from unnoise.testing import NetworkContract
+from unnoise.testing import ClassifierContract, NetworkContract
 
 
 class TestRegistered(NetworkContract):
@@ -39,6 +39,20 @@ class TestUNetOfPatchesOfSignals(NetworkContract):
         return UNet((1, 32), width=8, multipliers=(1, 2), patch=4)
 
 
+class TestRegisteredClassifiers(ClassifierContract):
+    @pytest.fixture(autouse=True, params=names("classifier"))
+    def kind(self, request: pytest.FixtureRequest) -> None:
+        self.name = request.param
+
+    def make(self):
+        return make("classifier", self.name)
+
+
+class TestHalfUNetOfSignals(ClassifierContract):
+    def make(self):
+        return HalfUNet((2, 32), 3, width=8, multipliers=(1, 2), patch=2)
+
+
 class TestMLPOfPoints(NetworkContract):
     def make(self):
         return MLP((2,), width=32, depth=1)
@@ -47,8 +61,8 @@ class TestMLPOfPoints(NetworkContract):
 @pytest.mark.parametrize("kind", names("network"))
 def test_seeds_differ(kind: str):
     one, other = make("network", kind), type(make("network", kind))(shape=(1, 8, 8), seed=1)
-    weight = next(p for n, p in one.named_parameters() if n == "into.weight")
-    assert not torch.equal(weight.flatten()[:9], other.into.weight.flatten()[:9])
+    first, second = (next(p for p in each.parameters() if p.ndim > 1) for each in (one, other))
+    assert not torch.equal(first.flatten()[:9], second.flatten()[:9])
 
 
 def test_fourier_keeps_a_thousand_clocks_apart_under_autocast():
@@ -82,7 +96,7 @@ def test_training_tells_the_null_condition_from_labels(kind: type[Network]):
 def test_dropout_draws_only_in_training():
     network = MLP((4,), width=32, depth=2, dropout=0.5)
     nn.init.ones_(network.out.weight)
-    for block in network.blocks:
+    for block in network.trunk.blocks:
         nn.init.ones_(block.out.weight)
     x, clock = torch.ones(64, 4), torch.zeros(64)
     network.eval()
@@ -154,6 +168,41 @@ class Bad(Network):
         return h.float() if self.how == "single" else h
 
 
+class Blur(ClassifierNetwork):
+    """A classifier that cannot see where a number is, and has opinions before it has learned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shape, self.classes = (4,), 3
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.out = nn.Linear(1, 3)
+
+    def compute(self, x, clock):
+        return self.out(x.mean(1, keepdim=True))
+
+
+@pytest.mark.parametrize("law", ["test_begins_without_an_opinion", "test_sees_where_a_number_is"])
+def test_canary_classifier(law: str):
+    breaks(ClassifierContract, law, Blur)
+
+
+class Flat(Network):
+    """Gives one number where an event is wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shape, self.reads, self.classes = (4,), frozenset(), None
+        self.out = nn.Linear(4, 1)
+
+    def compute(self, x, clock, cond):
+        return self.out(x)
+
+
+def test_canary_events():
+    breaks(NetworkContract, "test_gives_events", Flat)
+
+
 @pytest.mark.parametrize(
     ("law", "how"),
     [
@@ -180,4 +229,5 @@ def test_canary_refusals():
         def forward(self, x, clock, cond=None):
             return x
 
-    breaks(NetworkContract, "test_refuses_what_does_not_fit", Lenient)
+    breaks(NetworkContract, "test_refuses_other_shapes", Lenient)
+    breaks(NetworkContract, "test_refuses_a_missing_label", Lenient)

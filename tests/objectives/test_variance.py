@@ -20,7 +20,7 @@ from unnoise.denoisers import (
     Point,
     Variance,
 )
-from unnoise.denoisers.heads import X0, V
+from unnoise.denoisers.heads import X0, V, clock
 from unnoise.models import Diffusion
 from unnoise.networks import MLP, UNet
 from unnoise.objectives import Elbo, Hybrid, Loss, Objective, Regression
@@ -85,7 +85,7 @@ def test_every_variance_with_its_network(name: str, shape: tuple[int, ...]):
     belief = denoiser(x, t)
     assert belief.mean.shape == x.shape and belief.variance.shape == x.shape
     alpha, sigma = VP().scales(t)
-    seen = network(x, V().clock(alpha, sigma).float())
+    seen = network(x, clock(alpha, sigma).float())
     assert torch.equal(belief.mean, seen[:, : shape[0]])
     again = denoiser(x[2:3], t[:1])
     assert worst(again.mean, belief.mean[2:3]) < 1e-5

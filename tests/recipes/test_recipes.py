@@ -12,7 +12,7 @@ from hypothesis import strategies as some
 
 from tests.small import same, weights
 from unnoise.core.errors import InputError
-from unnoise.models import Diffusion
+from unnoise.models import Classifier, Diffusion
 from unnoise.recipes import load_recipe, parse_changes, prepare, shipped
 from unnoise.recipes.run import toml
 
@@ -40,7 +40,7 @@ def written(tmp_path: Path, text: str | bytes) -> Path:
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_recipes_build_and_print_themselves(name: str, tmp_path: Path):
     made = prepare(name, device="cpu")
-    assert isinstance(made.model, Diffusion) and made.model.shape == made.data.info.shape
+    assert made.model.shape == made.data.info.shape
     again = prepare(written(tmp_path, toml(made.tables)), device="cpu")
     assert again.tables == made.tables
     assert again.recipe.training == made.recipe.training
@@ -53,8 +53,13 @@ def test_shipped_recipes_build_and_print_themselves(name: str, tmp_path: Path):
 
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_recipe_can_sample(name: str):
+    """Or, being a classifier, guide one that does."""
     model = prepare(name, device="cpu").model
-    x = model.sample(3, steps=2)
+    assert isinstance(model, Diffusion | Classifier)
+    guide = model if isinstance(model, Classifier) else None
+    drawing = prepare("digits", device="cpu").model if guide else model
+    assert isinstance(drawing, Diffusion)
+    x = drawing.sample(3, steps=2, guide=guide)
     assert bool(torch.isfinite(x).all()) and float(x.std()) > 0
 
 

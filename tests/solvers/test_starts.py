@@ -24,7 +24,7 @@ def test_dividing_by_alpha_starts_below_one(process):
 
 def test_guidance_says_where_alpha_ends():
     denoiser = Mixture(Rectified(), torch.zeros(1, 2), 0.1)
-    guided = Guided(denoiser, lambda x, t: -x.square().sum(1))
+    guided = Guided(denoiser, lambda x, t, cond: -x.square().sum(1))
     with pytest.raises(InputError, match=r"start at t = 0\.999"):
         guided(torch.ones(3, 2), torch.tensor(1.0))
 

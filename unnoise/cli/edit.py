@@ -7,6 +7,7 @@ import typer
 
 from unnoise.cli.options import (
     GuidanceOption,
+    GuideOption,
     JsonOption,
     PluginOption,
     QuietOption,
@@ -16,6 +17,8 @@ from unnoise.cli.options import (
     StepsOption,
     ThreadsOption,
     finish,
+    guidance_of,
+    guide_of,
     inside,
     load_model,
     made,
@@ -43,6 +46,10 @@ def edit(
     between: Annotated[
         bool, typer.Option("--between", help="From the first of two pictures to the second.")
     ] = False,
+    relabel: Annotated[
+        str | None,
+        typer.Option(help="Make it one of this class: inverted under --label, decoded under this."),
+    ] = None,
     method: Annotated[
         str, typer.Option(help="mmps, pigdm, dps, replacement, repaint, or a {kind = ...} table.")
     ] = "mmps",
@@ -52,6 +59,7 @@ def edit(
     n: Annotated[int, typer.Option("-n", "--n", help="Results for each.", min=1)] = 4,
     label: Annotated[str | None, typer.Option(help="Class, by number or name.")] = None,
     guidance: GuidanceOption = None,
+    guide: GuideOption = None,
     solver: SolverOption = None,
     steps: StepsOption = None,
     seed: SeedOption = 0,
@@ -64,8 +72,8 @@ def edit(
     json: JsonOption = False,
 ) -> None:
     """Edit real pictures with a model that was never taught to: fill in, colour, enlarge, sharpen,
-    vary, or walk from one to another. One picture shows what was given, the results, their mean and
-    how sure the model is of each pixel.
+    vary, make another class of, or walk from one to another. One picture shows what was given, the
+    results, their mean and how sure the model is of each pixel.
 
     Example: unnoise edit runs/digits seven.png --inpaint --mask lower.png --method repaint
     """
@@ -80,6 +88,7 @@ def edit(
         "--deblur": deblur is not None,
         "--vary": vary is not None,
         "--between": between,
+        "--relabel": relabel is not None,
     }
     chosen = [name for name, given in asked.items() if given]
     if len(chosen) != 1:
@@ -88,19 +97,28 @@ def edit(
         raise InputError("--inpaint and --mask go together: the mask is white where to fill in.")
     if between and len(files) != 2:
         raise InputError(f"--between takes two pictures; given {len(files)}.")
+    if guide is not None and (between or relabel is not None):
+        raise InputError(f"{chosen[0]} walks the model's own ODE; leave --guide out.")
     model = load_model(run, plugin, threads)
     if out is not None and pictures.check_target(Path(out)) != ".png":
         raise InputError(f"{out}: an edit is shown as one .png; give it that suffix.")
-    wanted = None if label is None else pictures.info_of(model).label(label)
+    leader = guide_of(guide, plugin)
+    asked = pictures.whose_labels(model, leader)
+    wanted = None if label is None else pictures.info_of(asked).label(label)
     paths = [Path(file) for file in files]
     how: dict[str, Any] = {"label": wanted}
     about = {"model": run, "edit": chosen[0], "files": files, "n": n, "seed": seed}
-    if between:
-        given = {"guidance": guidance, "solver": solver_of(solver, None), "steps": steps}
+    given = {"guidance": guidance_of(guidance), "solver": solver_of(solver, None), "steps": steps}
+    if between or relabel is not None:
         how |= {name: value for name, value in given.items() if value is not None}
+    if between:
         found = [editing.between(model, paths[0], paths[1], max(n, 2), **how)]
+    elif relabel is not None:
+        to = pictures.info_of(model).label(relabel)
+        with counted("pictures", quiet or json) as done:
+            found = editing.edit(model, paths, editing.Relabel(to), 1, done, **how)
     else:
-        how |= {"guidance": guidance, "solver": solver_of(solver, None), "steps": steps}
+        how |= {**given, "guide": leader}
         by = made("imputation", method, "--method")
         if vary is not None:
             job: editing.Job = editing.Vary(vary)

@@ -8,6 +8,7 @@ import typer
 from unnoise.cli.options import (
     GridOption,
     GuidanceOption,
+    GuideOption,
     JsonOption,
     PluginOption,
     QuietOption,
@@ -19,6 +20,9 @@ from unnoise.cli.options import (
     find_run,
     finish,
     grid_of,
+    guidance_of,
+    guide_of,
+    levels,
     load_model,
     table,
 )
@@ -33,6 +37,7 @@ def evaluate(
         str | None, typer.Option(help="Data to compare with, e.g. digits:test. [the model's own]")
     ] = None,
     guidance: GuidanceOption = None,
+    guide: GuideOption = None,
     solver: SolverOption = None,
     steps: StepsOption = None,
     grid: GridOption = None,
@@ -48,35 +53,41 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Measure a model: judge accuracy, Frechet distance, precision and recall, memorisation,
-    and the likelihood of data it has not seen.
+    and the likelihood of data it has not seen. Of a classifier: its accuracy at every noise level.
 
     Example: unnoise evaluate runs/digits -n 1000
     """
     from unnoise.core import parallel
+    from unnoise.core.errors import InputError
+    from unnoise.models import Classifier
     from unnoise.recipes import evaluate as measure
+    from unnoise.recipes.classifying import classify
     from unnoise.recipes.listeners import check_json, write_json
     from unnoise.recipes.measure import dataset, settings_of, with_changes
 
-    model = load_model(run, plugin, threads)
+    model = load_model(run, plugin, threads, draws=False)
     parallel.join()
     settings = with_changes(settings_of(model), count=n, seed=seed, likelihood=nll)
     found = find_run(run)
     folder = found if found.is_dir() else found.parent
-    how: dict[str, Any] = {"guidance": guidance, "solver": solver, "steps": steps}
-    how["grid"] = grid_of(grid)
+    how: dict[str, Any] = {"guidance": guidance_of(guidance), "solver": solver, "steps": steps}
+    how |= {"grid": grid_of(grid), "guide": guide_of(guide, plugin)}
+    how = {k: v for k, v in how.items() if v is not None}
     path = Path(out) if out is not None else folder / "metrics.json"
     check_json(path)
-    result = measure(
-        model,
-        settings,
-        cache=folder,
-        held_out=None if against is None else dataset(against),
-        **{k: v for k, v in how.items() if v is not None},
-    )
+    held_out = None if against is None else dataset(against)
+    if isinstance(model, Classifier):
+        if how:
+            raise InputError(f"{run} holds a classifier, which is not sampled; leave {[*how]} out.")
+        result = classify(model, settings, held_out)
+        rows = levels(result)
+    else:
+        result = measure(model, settings, cache=folder, held_out=held_out, **how)
+        rows = figures(result) if parallel.rank() == 0 else []
     if parallel.rank() > 0:
         return
     write_json(path, result)
     if not (quiet or json):
-        typer.echo(table(figures(result)))
+        typer.echo(table(rows))
         typer.echo(f"  {result['protocol']}")
     finish(f"wrote {path}", {"wrote": str(path), **result}, json)

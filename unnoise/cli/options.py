@@ -19,8 +19,18 @@ ThreadsOption = Annotated[
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One machine-readable line instead.")]
 GuidanceOption = Annotated[
-    float | None,
-    typer.Option(help="Guidance scale: 1 plain conditional, 0 unconditional. [the model's own]"),
+    str | None,
+    typer.Option(
+        help="Guidance scale, 1 plain conditional, 0 unconditional; or a {kind = ...} table (see: "
+        "unnoise show guidance). [the model's own]"
+    ),
+]
+GuideOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Run or model file to guide by: a classifier, or a weaker model. [the model itself, "
+        "without its label]"
+    ),
 ]
 SolverOption = Annotated[
     str | None,
@@ -53,15 +63,47 @@ def inside(run: str, folder: str, name: str = "") -> Path:
     return place / f"{time.strftime('%Y%m%d-%H%M%S')}{name}.png"
 
 
-def load_model(run: str, plugins: list[str] | None, threads: int | None) -> Any:
-    """The model of a run; ``threads`` counts for the whole command."""
+def load_model(run: str, plugins: list[str] | None, threads: int | None, draws: bool = True) -> Any:
+    """The model of a run; ``threads`` counts for the whole command.
+
+    Arguments:
+        run: its folder, name or file.
+        plugins: Python files to load first.
+        threads: CPU threads.
+        draws: refuse a model that draws nothing.
+    """
     import torch
 
-    from unnoise.models import load
+    from unnoise.core.errors import InputError
+    from unnoise.models import Diffusion, load
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return load(find_run(run), tuple(plugins or ()))
+    model = load(find_run(run), tuple(plugins or ()))
+    if draws and not isinstance(model, Diffusion):
+        raise InputError(
+            f"{run} holds a {type(model).__name__}, which draws nothing. Give a run that does; "
+            f"this one can guide it: --guide {run}."
+        )
+    return model
+
+
+def guide_of(run: str | None, plugins: list[str] | None) -> Any:
+    """What --guide names; None stays None."""
+    return None if run is None else load_model(run, plugins, None, draws=False)
+
+
+def guidance_of(text: str | None) -> Any:
+    """A guidance from --guidance: a number, a name, or a table; None stays None."""
+    from unnoise.core.registry import build
+
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        return made("guidance", text, "--guidance")
+    return build("guidance", number, "--guidance")
 
 
 def made(family: str, text: str, where: str) -> Any:
@@ -149,6 +191,15 @@ def figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     if "nats" in found:
         rows.append(("log-likelihood, held out", f"{with_error(found, 'nats')} nats"))
     return rows
+
+
+def levels(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """Rows of the table that ``evaluate`` prints of a classifier."""
+    each = zip(found["levels"], found["accuracies"], found["nats"], strict=True)
+    return [
+        (f"sigma / alpha = {level:.3g}", f"accuracy {right:.3f}, -log p {nats:.3f} nats")
+        for level, right, nats in each
+    ]
 
 
 def with_error(found: dict[str, Any], name: str) -> str:

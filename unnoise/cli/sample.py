@@ -8,6 +8,7 @@ import typer
 from unnoise.cli.options import (
     GridOption,
     GuidanceOption,
+    GuideOption,
     JsonOption,
     PluginOption,
     QuietOption,
@@ -18,6 +19,8 @@ from unnoise.cli.options import (
     ThreadsOption,
     finish,
     grid_of,
+    guidance_of,
+    guide_of,
     inside,
     load_model,
     solver_of,
@@ -31,6 +34,7 @@ def sample(
         str | None, typer.Option(help="Class of all, by number or name; absent: all in turn.")
     ] = None,
     guidance: GuidanceOption = None,
+    guide: GuideOption = None,
     solver: SolverOption = None,
     steps: StepsOption = None,
     grid: GridOption = None,
@@ -64,11 +68,13 @@ def sample(
     target = Path(out) if out is not None else inside(run, "samples", f"-s{seed}")
     suffix = pictures.check_target(target)
     began = time.perf_counter()
-    wanted = None if label is None else pictures.info_of(model).label(label)
+    leader = guide_of(guide, plugin)
+    asked = pictures.whose_labels(model, leader)
+    wanted = None if label is None else pictures.info_of(asked).label(label)
     how: dict[str, Any] = {
         "seed": seed,
         "label": wanted,
-        "guidance": guidance,
+        "guidance": guidance_of(guidance),
         "solver": solver_of(solver, eta),
         "steps": steps,
         "grid": grid_of(grid),
@@ -76,7 +82,10 @@ def sample(
         "exact": not fast,
     }
     about = {"model": run, "n": n, **pictures.recipe_of(model, how)}
-    labels = pictures.turn(model, n, wanted, first)
+    if leader is not None:
+        about["guide"] = guide
+        how["guide"] = leader
+    labels = pictures.turn(asked, n, wanted, first)
     walking = Walking(quiet or json)
     frames: list[Any] = []
     x: Any = None

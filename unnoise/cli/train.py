@@ -82,11 +82,11 @@ def train(
         check_folder(Path(folder), resume)
     if not (quiet or json):
         info = made.data.info
-        kinds = made.tables["model"]
+        model = made.tables["model"]
+        shown = [k for k in ("network", "process", "head") if k in model]
+        kinds = ", ".join(f"{k} {model[k]['kind']}" for k in shown)
         typer.echo(
-            f"data {info.name}: {info.count:,} of shape {info.shape}; "
-            f"model: {kinds['network']['kind']}, process {kinds['process']['kind']}, "
-            f"head {kinds['head']['kind']}"
+            f"data {info.name}: {info.count:,} of shape {info.shape}; {model['kind']}: {kinds}"
         )
     trackers = [options.made("tracker", each, "--track") for each in track or []]
     progress = Progress(quiet or json)

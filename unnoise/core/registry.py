@@ -35,16 +35,18 @@ from unnoise.core.schema import (
 )
 
 _CATALOGUE: dict[str, dict[str, Callable[..., Any]]] = {}
+_NUMBERS: dict[str, tuple[str, str]] = {}  # family: the kind a bare number means, and its setting
 
 Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
-def register(family: str, name: str) -> Callable[[Maker], Maker]:
+def register(family: str, name: str, number: str | None = None) -> Callable[[Maker], Maker]:
     """Put a class or a function into the catalogue, under the ``kind`` it has in recipes.
 
     Arguments:
         family: "process", "network", "dataset", "solver", "objective", "denoiser", "model" ...
         name: the kind's name, e.g. "vp".
+        number: the setting that a bare number means, where a number is short for this kind.
 
     Raises:
         InputError: the name is taken by something else.
@@ -59,6 +61,8 @@ def register(family: str, name: str) -> Callable[[Maker], Maker]:
         ):
             raise InputError(f"{family} {name!r} is already {old.__module__}.{old.__qualname__}.")
         table[name] = made = _remembering(maker, name)
+        if number is not None:
+            _NUMBERS[family] = (name, number)
         return typing.cast(Maker, made)
 
     return put
@@ -87,7 +91,7 @@ def _remembering(maker: Callable[..., Any], name: str) -> Callable[..., Any]:
         bound.apply_defaults()
         for key, base in members().items():
             value = bound.arguments[key]
-            if isinstance(value, str | Mapping):
+            if _is_short(base.family, value):
                 where = f"{maker.__name__}.{key}"
                 bound.arguments[key] = build(base.family, typing.cast(object, value), where)
         known = parameters_of(inspect.unwrap(call))
@@ -119,6 +123,12 @@ def _remembering(maker: Callable[..., Any], name: str) -> Callable[..., Any]:
     return make
 
 
+def _is_short(family: str, value: object) -> bool:
+    """Whether a value stands for a member: a name, a table, or a number where one is enough."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, str | Mapping) or (number and family in _NUMBERS)
+
+
 def names(family: str) -> list[str]:
     """The kinds known in a family, sorted."""
     return sorted(_CATALOGUE.get(family, {}))
@@ -147,7 +157,7 @@ def build(
 
     Arguments:
         family: which catalogue to look into.
-        value: ``{"kind": name, **arguments}`` or the name alone.
+        value: ``{"kind": name, **arguments}``, the name alone, or a number where one is enough.
         where: path in the recipe, for messages ("model.network").
         fill: values for arguments that are absent, by name (``shape``, ``classes`` ...), taken
             wherever a constructor in the tree has such an argument.
@@ -159,6 +169,9 @@ def build(
     where = where or family
     if isinstance(value, str):
         value = {"kind": value}
+    elif family in _NUMBERS and _is_short(family, value) and not isinstance(value, Mapping):
+        kind, setting = _NUMBERS[family]
+        value = {"kind": kind, setting: value}
     if not isinstance(value, Mapping):
         raise InputError(f"{where} = {value!r}: give a name or a table with a 'kind' ({family}).")
     table = dict(typing.cast(Mapping[str, Any], value))
@@ -211,11 +224,11 @@ def member(base: type, value: Any) -> Any:
 
     Arguments:
         base: the family's base class, e.g. ``Head``.
-        value: an object of that class, a name ("v"), or a table.
+        value: an object of that class, a name ("v"), a table, or a number where one is enough.
     """
     family: str = getattr(base, "family")  # noqa: B009  (the base is known only at run time)
-    if isinstance(value, str | Mapping):
-        value = build(family, typing.cast(object, value))
+    if _is_short(family, value):
+        value = build(family, value)
     if not isinstance(value, base):
         raise InputError(
             f"{value!r} is no {family}; give one of {', '.join(names(family))} or an object."
@@ -249,7 +262,7 @@ def spec(obj: Any) -> dict[str, Any]:
             continue
         found = member_of(parameters[key])
         if found is not None:
-            table[key] = _member_spec(found[0], value)
+            table[key] = written(found[0], value)
         elif is_opaque(parameters[key]):
             raise InputError(
                 f"{type(obj).__name__}.{key} holds a {type(value).__name__}, which cannot be "
@@ -315,7 +328,15 @@ def _build_member(
     return made
 
 
-def _member_spec(base: Any, value: Any) -> Any:
+def written(base: Any, value: Any) -> Any:
+    """What a recipe says of a member: its table, or the number that is enough.
+
+    Arguments:
+        base: the family's base class.
+        value: whatever ``member`` takes, or a list of such.
+    """
     if isinstance(value, list | tuple):
-        return [_member_spec(base, item) for item in typing.cast(list[Any], value)]
-    return spec(member(base, value))
+        return [written(base, item) for item in typing.cast(list[Any], value)]
+    table = spec(member(base, value))
+    kind, setting = _NUMBERS.get(base.family, ("", ""))
+    return table[setting] if table.keys() == {"kind", setting} and table["kind"] == kind else table

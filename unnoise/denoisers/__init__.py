@@ -2,7 +2,8 @@
 
 from unnoise.denoisers.base import Denoiser, GaussianDenoiser, ScoreModel, SDEScore
 from unnoise.denoisers.exact import Empirical, Mixture
-from unnoise.denoisers.guided import ClassifierFree, Guided
+from unnoise.denoisers.guidance import Constant, Guidance, Interval, Rescaled
+from unnoise.denoisers.guided import Autoguided, ClassifierFree, Guided, LogProb
 from unnoise.denoisers.heads import Flow, Head
 from unnoise.denoisers.inverse import MMPS, Method, PiGDM, Posterior
 from unnoise.denoisers.network import NetworkDenoiser
@@ -11,15 +12,20 @@ from unnoise.denoisers.variance import FixedLarge, LearnedRange, Point, Variance
 
 __all__ = [
     "MMPS",
+    "Autoguided",
     "ClassifierFree",
+    "Constant",
     "Denoiser",
     "Empirical",
     "FixedLarge",
     "Flow",
     "GaussianDenoiser",
+    "Guidance",
     "Guided",
     "Head",
+    "Interval",
     "LearnedRange",
+    "LogProb",
     "Method",
     "Mixture",
     "NetworkDenoiser",
@@ -27,6 +33,7 @@ __all__ = [
     "PiGDM",
     "Point",
     "Posterior",
+    "Rescaled",
     "SDEScore",
     "ScoreFunction",
     "ScoreModel",

@@ -11,7 +11,11 @@ from unnoise.core.broadcast import double
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
+from unnoise.core.registry import member
 from unnoise.denoisers.base import GaussianDenoiser
+from unnoise.denoisers.guidance import Guidance
+
+LogProb = Callable[[Tensor, Tensor, Condition | None], Tensor]
 
 
 @final
@@ -20,23 +24,26 @@ class ClassifierFree(GaussianDenoiser):
 
     Arguments:
         inner: a denoiser trained with label dropout.
-        scale: 1 is plain conditional, 0 unconditional (one network call each); tables that speak
-            of a weight w mean scale = 1 + w.
+        guidance: a scale, or a Guidance; at scales 1 and 0 it costs one network call, else one of
+            twice the rows.
 
     References:
         Ho and Salimans, Classifier-free diffusion guidance, 2022, eq. 6.
     """
 
-    def __init__(self, inner: GaussianDenoiser, scale: float) -> None:
+    def __init__(self, inner: GaussianDenoiser, guidance: Guidance | float) -> None:
         super().__init__()
         self.inner = inner
         self.process = inner.process
-        self.scale = scale
+        self.guidance: Guidance = member(Guidance, guidance)
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
-        if self.scale == 1 or cond is None:
+        if cond is None:
             return self.inner(x, t, cond)
-        if self.scale == 0:
+        scale = self.guidance.scale_of(self.process, t)
+        if bool((scale == 1).all()):
+            return self.inner(x, t, cond)
+        if bool((scale == 0).all()):
             return self.inner(x, t, cond.null())
         t = double(t)
         twice = torch.cat([t, t]) if t.ndim else t
@@ -46,7 +53,40 @@ class ClassifierFree(GaussianDenoiser):
         var, lean = (
             c[: len(x)] if isinstance(c, Tensor) and c.ndim else c for c in (both.var, both.lean)
         )
-        return replace(both, mean=without + self.scale * (given - without), var=var, lean=lean)
+        mean = self.guidance.mean(without, given - without, scale)
+        return replace(both, mean=mean, var=var, lean=lean)
+
+
+@final
+class Autoguided(GaussianDenoiser):
+    """Guidance by a bad version of itself: ``mean = weaker + scale (inner - weaker)``.
+
+    Arguments:
+        inner: the denoiser to guide.
+        weaker: one that makes the same mistakes, only more of them: smaller, or trained for less
+            long, on the same data and under the same process. Both hear the condition.
+        guidance: a scale, or a Guidance; 1 is ``inner`` alone, 0 ``weaker`` alone.
+
+    References:
+        Karras et al., Guiding a diffusion model with a bad version of itself, NeurIPS 2024, eq. 3.
+    """
+
+    def __init__(
+        self, inner: GaussianDenoiser, weaker: GaussianDenoiser, guidance: Guidance | float
+    ) -> None:
+        super().__init__()
+        self.inner, self.weaker = inner, weaker
+        self.process = inner.process
+        self.guidance: Guidance = member(Guidance, guidance)
+
+    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+        scale = self.guidance.scale_of(self.process, t)
+        if bool((scale == 1).all()):
+            return self.inner(x, t, cond)
+        if bool((scale == 0).all()):
+            return self.weaker(x, t, cond)
+        given, without = self.inner(x, t, cond), self.weaker(x, t, cond).mean
+        return replace(given, mean=self.guidance.mean(without, given.mean - without, scale))
 
 
 @final
@@ -57,9 +97,9 @@ class Guided(GaussianDenoiser):
 
     Arguments:
         inner: the denoiser to guide.
-        log_prob: ``log_prob(x, t)`` gives log p(y | x_t) of each row up to a constant, shape (B,),
-            differentiable in x.
-        scale: 1 is Bayes' rule, 0 leaves the belief alone.
+        log_prob: ``log_prob(x, t, cond)`` gives log p(y | x_t) of each row up to a constant, shape
+            (B,), differentiable in x.
+        guidance: a scale, or a Guidance; 1 is Bayes' rule, 0 leaves the belief alone.
 
     References:
         Song et al., Score-based generative modeling through SDEs, ICLR 2021, eq. 14; Dhariwal and
@@ -67,29 +107,35 @@ class Guided(GaussianDenoiser):
     """
 
     def __init__(
-        self,
-        inner: GaussianDenoiser,
-        log_prob: Callable[[Tensor, Tensor], Tensor],
-        scale: float = 1.0,
+        self, inner: GaussianDenoiser, log_prob: LogProb, guidance: Guidance | float = 1.0
     ) -> None:
         super().__init__()
         self.inner = inner
         self.process = inner.process
         self.log_prob = log_prob
-        self.scale = scale
+        self.guidance: Guidance = member(Guidance, guidance)
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+        belief = self.inner(x, t, cond)
         alpha, sigma = self.process.scales(t, x)
         if not bool((alpha > 0).all()):
             raise InputError(
                 "guidance divides by alpha, which is 0 at t = 1 under "
                 f"{type(self.process).__name__}; start at t = {self.process.t_max:g}."
             )
+        scale = self.guidance.scale_of(self.process, t)
+        if bool((scale == 0).all()):
+            return belief
         with torch.enable_grad():
             # Who differentiates the belief in x (likelihoods do) needs the guidance's part as well.
             probe = x if x.requires_grad else x.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(
-                self.log_prob(probe, t).sum(), probe, create_graph=x.requires_grad
-            )
-        belief = self.inner(x, t, cond)
-        return replace(belief, mean=belief.mean + self.scale * sigma**2 / alpha * gradient)
+            found = self.log_prob(probe, t, cond)
+            if found.shape != x.shape[:1] or not found.requires_grad:
+                raise InputError(
+                    f"the guide's log-probability has shape {tuple(found.shape)}"
+                    f"{'' if found.requires_grad else ' and no gradient'}; it must give one number "
+                    f"a row, ({len(x)},), by differentiable operations on x."
+                )
+            (gradient,) = torch.autograd.grad(found.sum(), probe, create_graph=x.requires_grad)
+        pull = sigma**2 / alpha * gradient
+        return replace(belief, mean=self.guidance.mean(belief.mean, pull, scale))

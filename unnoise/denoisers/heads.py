@@ -25,6 +25,11 @@ class Scaling(NamedTuple):
     into: Tensor
 
 
+def clock(alpha: Tensor, sigma: Tensor) -> Tensor:
+    """What a network is told of the time: log SNR clamped to [-20, 20]."""
+    return (2 * (alpha.log() - sigma.log())).clamp(-20, 20)
+
+
 class Head(ABC):
     """What the network predicts."""
 
@@ -33,11 +38,6 @@ class Head(ABC):
     @abstractmethod
     def scaling(self, alpha: Tensor, sigma: Tensor) -> Scaling:
         """(c_skip, c_out, c_in) at ``alpha``, ``sigma`` of any shape, float64."""
-
-    @final
-    def clock(self, alpha: Tensor, sigma: Tensor) -> Tensor:
-        """What the network is told of the time: log SNR clamped to [-20, 20]."""
-        return (2 * (alpha.log() - sigma.log())).clamp(-20, 20)
 
     @final
     def check(self, process: GaussianProcess) -> None:

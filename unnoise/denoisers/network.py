@@ -9,7 +9,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser
-from unnoise.denoisers.heads import Head
+from unnoise.denoisers.heads import Head, clock
 from unnoise.denoisers.variance import Point, Variance
 from unnoise.networks.base import Network
 from unnoise.processes import GaussianProcess
@@ -59,8 +59,8 @@ class NetworkDenoiser(GaussianDenoiser):
         skip, out, into = (match(c, x).to(x) for c in self.head.scaling(alpha, sigma))
         # The clock stays float32 whatever the network computes in: bfloat16 would keep 507 of
         # 1000 times apart.
-        clock = self.head.clock(alpha, sigma).to(x.device).float().expand(len(x))
-        seen = self.network(into * x, clock, cond).to(x.dtype)
+        told = clock(alpha, sigma).to(x.device).float().expand(len(x))
+        seen = self.network(into * x, told, cond).to(x.dtype)
         seen, extra = seen.tensor_split([x.shape[1]], 1)
         levels = (match(c, x).to(x.device) for c in (alpha, sigma))
         return self.variance(skip * x + out * seen, extra, *levels)

@@ -30,11 +30,11 @@ class Phase:
 
 
 class Model(nn.Module, ABC):
-    """A generative model.
+    """What the engine trains and a file holds.
 
     Attributes:
         info: what is known of its data; None before it was trained.
-        sampling: defaults of ``sample``.
+        sampling: defaults of ``sample``, for models that draw.
         recipe: tables of the recipe that trained it, for its file; empty where there was none.
     """
 
@@ -54,10 +54,6 @@ class Model(nn.Module, ABC):
         """Number of labels; None for a model without."""
 
     @abstractmethod
-    def sample(self, n: int, cond: Condition | None = None, *, seed: int = 0) -> Tensor:
-        """``n`` samples as modelled values, shape (n, *event), float32."""
-
-    @abstractmethod
     def phases(self) -> list[Phase]:
         """What there is to train."""
 
@@ -65,3 +61,11 @@ class Model(nn.Module, ABC):
     def forward(self, x0: Tensor, cond: Condition | None, noise: Noise, phase: int = 0) -> Loss:
         """The loss of one phase: the way the engine calls a model, wrapped or not."""
         return self.phases()[phase].loss(x0, cond, noise)
+
+
+class Generative(Model, ABC):
+    """A model that draws."""
+
+    @abstractmethod
+    def sample(self, n: int, cond: Condition | None = None, *, seed: int = 0) -> Tensor:
+        """``n`` samples as modelled values, shape (n, *event), float32."""

@@ -13,7 +13,12 @@ Labels = int | Sequence[int] | Tensor | None
 
 
 def conditions(
-    network: Network, n: int, cond: Condition | None, label: Labels, first: int = 0
+    network: Network,
+    n: int,
+    cond: Condition | None,
+    label: Labels,
+    first: int = 0,
+    known: int | None = None,
 ) -> Condition | None:
     """The condition of samples first ... first + n - 1.
 
@@ -23,14 +28,16 @@ def conditions(
         cond: conditions, one row for each; ``label`` is short for Condition(label=...).
         label: one class for all, or one for each; None takes the classes in turn.
         first: number of the first sample.
+        known: number of labels; the network's own when absent.
 
     Returns:
-        n rows; None for a network that reads nothing.
+        n rows; None where nobody reads any.
 
     Raises:
         InputError: labels it does not know, of the wrong number, or where it reads none.
     """
-    if not network.reads:
+    known = network.classes if known is None else known
+    if not network.reads and known is None:
         if label is not None:
             raise InputError(f"label = {label}: this model was trained without labels.")
         if cond is not None and cond.slots and len(cond) != n:
@@ -38,7 +45,7 @@ def conditions(
         return cond
     if cond is not None and label is not None:
         raise InputError("give either cond or label, not both.")
-    classes = network.classes or 1
+    classes = known or 1
     if cond is None:
         turn = torch.arange(first, first + n) % classes
         try:

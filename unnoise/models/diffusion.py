@@ -1,6 +1,5 @@
 """A diffusion model: a network, a process, and what it is taught, as one thing to use."""
 
-import math
 from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, final
@@ -17,7 +16,8 @@ from unnoise.core.ranges import MOST
 from unnoise.core.registry import member, register
 from unnoise.data import DataInfo
 from unnoise.denoisers import (
-    ClassifierFree,
+    Constant,
+    Guidance,
     Head,
     NetworkDenoiser,
     Point,
@@ -27,6 +27,7 @@ from unnoise.models.base import Phase
 from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.files import save
 from unnoise.models.flow import Flow
+from unnoise.models.guides import guide_of
 from unnoise.models.measurement import Measurement
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
@@ -113,7 +114,7 @@ class Diffusion(Flow):
         *,
         seed: int = 0,
         label: Labels = None,
-        guidance: float | None = None,
+        guidance: Guidance | float | None = None,
         solver: Solver | str | None = None,
         steps: int | None = None,
         grid: Grid | str | Sequence[float] | None = None,
@@ -121,6 +122,7 @@ class Diffusion(Flow):
         exact: bool = True,
         given: Measurement | None = None,
         near: tuple[Tensor, float] | None = None,
+        guide: Any = None,
     ) -> Tensor:
         """Draw samples. Sample k of a seed is the same whatever ``n`` and ``first`` are.
 
@@ -130,7 +132,8 @@ class Diffusion(Flow):
             seed: any integer.
             label: one class for all, or one for each; None takes the classes in turn by sample
                 number. Meaningless for a model without labels.
-            guidance: classifier-free guidance scale: 1 plain conditional, 0 unconditional.
+            guidance: how strongly to lean towards the condition: a scale (1 plain conditional, 0
+                unconditional), or ``Interval``, ``Rescaled``.
             solver, steps, grid: as in ``trajectory`` and ``grid``; None takes the model's own.
             first: number of the first sample: ``sample(1, first=17)`` is row 17 of ``sample(64)``.
             exact: compute in padded chunks of one size, so that the bits do not depend on ``n``;
@@ -139,6 +142,10 @@ class Diffusion(Flow):
                 unconditionally, and without a solver it walks by ``Ancestral()``.
             near: ``(x, strength)``: samples begin as noised ``x``, shape (n, *event), and not as
                 noise; see ``vary``.
+            guide: what to lean by: None is the model itself without its condition
+                (classifier-free); a ``Classifier`` of noisy events, for models with labels or
+                without, which is asked for ``label`` while the model is asked unconditionally; a
+                weaker model (autoguidance); or a function ``log_prob(x, t, cond)``, shape (n,).
 
         Returns:
             Modelled values, shape (n, *event), float32; ``model.info.to_bytes`` makes pictures.
@@ -159,6 +166,7 @@ class Diffusion(Flow):
             exact=exact,
             given=given,
             near=near,
+            guide=guide,
         )
         found: list[Tensor] = []
         with self.still(threads):
@@ -201,7 +209,7 @@ class Diffusion(Flow):
         *,
         seed: int = 0,
         label: Labels = None,
-        guidance: float | None = None,
+        guidance: Guidance | float | None = None,
         solver: Solver | str | None = None,
         steps: int | None = None,
         grid: Grid | str | Sequence[float] | None = None,
@@ -209,6 +217,7 @@ class Diffusion(Flow):
         exact: bool = True,
         given: Measurement | None = None,
         near: tuple[Tensor, float] | None = None,
+        guide: Any = None,
     ) -> tuple[list[Iterator[Step]], int, int | None]:
         """Check everything; the walk of each chunk, its number of steps, and the threads to use."""
         if not _whole(n) or not 1 <= n <= MOST:
@@ -221,23 +230,19 @@ class Diffusion(Flow):
         # A measurement pulls at every belief; the noise of ancestral steps forgives its errors.
         default = how.solver if given is None else Ancestral()
         used: Solver = member(Solver, default if solver is None else solver)
-        scale = how.guidance if guidance is None else guidance
-        if (given or near) and cond is None and label is None:
+        lead = guide_of(guide)
+        lead.check(self)
+        asked = None if guidance is None else member(Guidance, guidance)
+        if (given or near) and guide is None and cond is None and label is None:
             if guidance is not None:
                 raise InputError(f"guidance = {guidance}: towards what? Give a label.")
-            cond, scale = unconditional(self.network, n), 0.0
+            cond, asked = unconditional(self.network, n), Constant(0.0)
         else:
-            cond = conditions(self.network, n, cond, label, first)
-        if not isinstance(scale, Real) or not 0 <= scale < math.inf:
-            raise InputError(
-                f"guidance = {scale!r}: accepted are numbers from 0 (1 is no guidance)."
-            )
-        if self.network.reads:
-            denoiser = ClassifierFree(self.denoiser, scale)
-        elif guidance not in (None, 1):
+            cond = conditions(self.network, n, cond, label, first, lead.classes(self))
+        if guide is None and guidance not in (None, 1) and not self.network.reads:
             raise InputError(f"guidance = {guidance}: this model knows no labels to guide towards.")
-        else:
-            denoiser = self.denoiser
+        own: Guidance = member(Guidance, how.guidance)
+        denoiser = lead.arrange(self.denoiser, lead.scale(asked, own))
         if used.couples_batch and exact:
             raise InputError(
                 f"solver {type(used).__name__} couples the samples of a batch, so that equal seeds "
@@ -248,7 +253,8 @@ class Diffusion(Flow):
             denoiser, used = given.arrange(denoiser, used)
             cond = given.condition(cond, n)
         moments = self.moments()
-        start = self.process.t_max if used.divides_by_alpha or given else 1.0
+        divides = used.divides_by_alpha or lead.divides_by_alpha or given is not None
+        start = self.process.t_max if divides else 1.0
         if near is not None:
             start = self._level(near, n)
         times = make_grid(

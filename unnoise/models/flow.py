@@ -1,6 +1,5 @@
 """What follows from a denoiser alone: likelihoods, and the way between data and noise."""
 
-import math
 from abc import ABC
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,9 +13,9 @@ from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.registry import member
-from unnoise.denoisers import ClassifierFree, GaussianDenoiser, NetworkDenoiser
+from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, NetworkDenoiser
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
-from unnoise.models.base import Model
+from unnoise.models.base import Generative
 from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.latents import carry, slerp
 from unnoise.solvers import DormandPrince, Solver
@@ -24,7 +23,7 @@ from unnoise.solvers import DormandPrince, Solver
 AT_ONCE = 256  # rows whose likelihood is computed together
 
 
-class Flow(Model, ABC):
+class Flow(Generative, ABC):
     """A model whose samples a probability-flow ODE makes.
 
     Attributes:
@@ -47,7 +46,7 @@ class Flow(Model, ABC):
         *,
         label: Labels = None,
         seed: int = 0,
-        guidance: float = 1.0,
+        guidance: Guidance | float = 1.0,
         first: int = 0,
         **how: Any,
     ) -> Likelihood:
@@ -89,7 +88,7 @@ class Flow(Model, ABC):
         *,
         label: Labels = None,
         seed: int = 0,
-        guidance: float = 1.0,
+        guidance: Guidance | float = 1.0,
         **how: Any,
     ) -> Sensitivity:
         """How much ``likelihood`` of ``x`` hangs on steps and ends; arguments as there."""
@@ -178,7 +177,7 @@ class Flow(Model, ABC):
         outward: bool,
         *,
         label: Labels = None,
-        guidance: float = 1.0,
+        guidance: Guidance | float = 1.0,
         solver: Solver | str = DormandPrince(),
         steps: int = 1,
     ) -> Tensor:
@@ -189,7 +188,7 @@ class Flow(Model, ABC):
 
     @final
     def _given(
-        self, x: Tensor, cond: Condition | None, label: Labels, guidance: float
+        self, x: Tensor, cond: Condition | None, label: Labels, guidance: Guidance | float
     ) -> tuple[Tensor, Condition | None, GaussianDenoiser]:
         """Data and condition, checked, and the denoiser that is meant."""
         if tuple(x.shape[1:]) != self.shape:
@@ -198,13 +197,12 @@ class Flow(Model, ABC):
             raise InputError("there is no data; give at least one example.")
         if not bool(torch.isfinite(x).all()):
             raise InputError("the data holds NaN or infinite numbers; it has no likelihood.")
-        if not 0 <= guidance < math.inf:
-            raise InputError(f"guidance = {guidance!r}: accepted are numbers from 0.")
         if cond is None and label is None:
             cond = unconditional(self.denoiser.network, len(x))
         else:
             cond = conditions(self.denoiser.network, len(x), cond, label)
-        denoiser = ClassifierFree(self.denoiser, guidance) if cond is not None else self.denoiser
+        guided = ClassifierFree(self.denoiser, guidance)
+        denoiser = guided if cond is not None else self.denoiser
         return x.to(self.device, next(self.parameters()).dtype), cond, denoiser
 
     # -- details --------------------------------------------------------------------------------

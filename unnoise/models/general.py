@@ -12,7 +12,7 @@ from unnoise.core.registry import member
 from unnoise.data import DataInfo
 from unnoise.denoisers import NetworkScore
 from unnoise.likelihood import Likelihood, log_prob
-from unnoise.models.base import Model, Phase
+from unnoise.models.base import Generative, Phase
 from unnoise.models.conditions import Labels, conditions
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
@@ -23,7 +23,7 @@ from unnoise.solvers.grids import UniformGrid
 
 
 @final
-class ScoreDiffusion(Model):
+class ScoreDiffusion(Generative):
     """A network that learns the score of any SDE, from simulated paths; for research from Python.
 
     An SDE is made of functions, which no file holds: keep the weights by ``state_dict``, and train

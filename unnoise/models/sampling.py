@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from unnoise.core.ranges import Count, NotNegative
+from unnoise.core.ranges import Count
 from unnoise.core.registry import register
+from unnoise.denoisers import Guidance
 from unnoise.solvers import Auto, AutoGrid, Grid, Solver
 
 
@@ -18,7 +19,7 @@ class Sampling:
         solver: how to step.
         steps: number of steps.
         grid: how to space them.
-        guidance: classifier-free guidance scale; 1 is plain conditional, 0 unconditional.
+        guidance: how strongly to lean towards a condition; 1 is plain conditional, 0 unconditional.
         chunk: rows computed together, padded. Networks round differently in batches of different
             size but not in chunks of one size, so equal seeds give equal bits for any n.
         threads: CPU threads used for exact sampling, for the same reason.
@@ -29,6 +30,6 @@ class Sampling:
     solver: Solver = Auto()
     steps: Count = 18
     grid: Grid = AutoGrid()
-    guidance: NotNegative = 1.0
+    guidance: Guidance | float = 1.0
     chunk: Count = 64
     threads: Count = 1

@@ -1,7 +1,8 @@
 """Floor 1: tensors in, tensors out."""
 
 from unnoise.networks.base import Network
+from unnoise.networks.classifiers import ClassifierNetwork, HalfUNet, MLPClassifier
 from unnoise.networks.mlp import MLP
 from unnoise.networks.unet import UNet
 
-__all__ = ["MLP", "Network", "UNet"]
+__all__ = ["MLP", "ClassifierNetwork", "HalfUNet", "MLPClassifier", "Network", "UNet"]

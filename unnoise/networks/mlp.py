@@ -34,6 +34,40 @@ class _Block(nn.Module):
         return torch.addcmul(h + added, gate, added)
 
 
+@final
+class Trunk(nn.Module):
+    """What a multilayer perceptron does before its last layer.
+
+    Arguments:
+        size: numbers in.
+        width, depth, context, classes, dropout: as of ``MLP``.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        width: int,
+        depth: int,
+        context: int,
+        classes: int | None,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.context = Context(context, classes)
+        # One product for all blocks; chunks of it cost nothing on the way back.
+        self.adapt = nn.Linear(context, 3 * width * depth)
+        self.into = nn.Linear(size, width)
+        self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
+
+    def forward(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
+        """Hidden units, shape (B, width), of inputs (B, size)."""
+        adapt = self.adapt(self.context(clock, cond)).chunk(3 * len(self.blocks), 1)
+        h = self.into(x)
+        for i, block in enumerate(self.blocks):
+            h = block(h, *adapt[3 * i : 3 * i + 3])
+        return h
+
+
 @register("network", "mlp")
 @final
 class MLP(Network):
@@ -72,16 +106,9 @@ class MLP(Network):
         self.reads = frozenset() if classes is None else frozenset({"label"})
         size = math.prod(self.shape)
         with seeded(seed, "weights"):
-            self.context = Context(context, classes)
-            # One product for all blocks; chunks of it cost nothing on the way back.
-            self.adapt = nn.Linear(context, 3 * width * depth)
-            self.into = nn.Linear(size, width)
-            self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
+            self.trunk = Trunk(size, width, depth, context, classes, dropout)
             self.out = zero(nn.Linear(width, outputs * size))
 
     def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
-        adapt = self.adapt(self.context(clock, cond)).chunk(3 * len(self.blocks), 1)
-        h = self.into(x.flatten(1))
-        for i, block in enumerate(self.blocks):
-            h = block(h, *adapt[3 * i : 3 * i + 3])
+        h = self.trunk(x.flatten(1), clock, cond)
         return self.out(h).reshape(len(x), self.outputs * x.shape[1], *x.shape[2:])

@@ -7,14 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
 from unnoise.core.noise import seeded
 from unnoise.core.ranges import Count, Fraction
 from unnoise.core.registry import register
 from unnoise.networks.base import Network
 from unnoise.networks.blocks import Attention, ResidualBlock, convolution, norm
+from unnoise.networks.descent import Descent, layers
 from unnoise.networks.embeddings import Context, zero
-from unnoise.networks.patches import join, split
+from unnoise.networks.patches import join
 
 
 @register("network", "unet")
@@ -59,15 +59,7 @@ class UNet(Network):
         self.classes = classes
         self.outputs, self.patch = outputs, patch
         self.reads: Any = frozenset() if classes is None else frozenset({"label"})
-        factor = patch * 2 ** (len(multipliers) - 1)
-        if len(self.shape) not in (2, 3) or any(n % factor for n in self.shape[1:]):
-            raise InputError(
-                f"a U-Net of {len(multipliers)} levels and patches of {patch} takes events (C, L) "
-                f"or (C, H, W) whose lengths divide by {factor}; given {self.shape}. Use fewer "
-                "multipliers, a smaller patch, or an MLP."
-            )
         axes = len(self.shape) - 1
-        channels = self.shape[0] * patch**axes
         context = 4 * width
         sizes = [width * m for m in multipliers]
 
@@ -76,20 +68,9 @@ class UNet(Network):
 
         with seeded(seed, "weights"):
             self.context = Context(context, classes)
-            self.into = convolution(axes, channels, width)
-            self.down, self.up = nn.ModuleList(), nn.ModuleList()
-            self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
-            skips, now = [width], width
-            for level, size in enumerate(sizes):
-                if level:
-                    self.shrink.append(convolution(axes, now, now, stride=2))
-                    skips.append(now)
-                stage = nn.ModuleList()
-                for _ in range(blocks):
-                    stage.append(block(now, size))
-                    now = size
-                    skips.append(now)
-                self.down.append(stage)
+            self.descent = Descent(self.shape, width, sizes, blocks, context, dropout, patch)
+            self.up, self.grow = nn.ModuleList(), nn.ModuleList()
+            skips, now = list(self.descent.skips), sizes[-1]
             self.middle = nn.ModuleList([block(now, now), Attention(now), block(now, now)])
             for level, size in reversed(list(enumerate(sizes))):
                 stage = nn.ModuleList()
@@ -102,28 +83,16 @@ class UNet(Network):
                     self.grow.append(convolution(axes, now, sizes[level - 1]))
                     now = sizes[level - 1]
             self.norm = norm(now)
-            self.out = zero(convolution(axes, now, outputs * channels))
+            self.out = zero(convolution(axes, now, outputs * self.shape[0] * patch**axes))
 
     def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
         context = self.context(clock, cond)
-        h = self.into(split(x, self.patch))
-        skips = [h]
-        for level, stage in enumerate(self.down):
-            if level:
-                h = self.shrink[level - 1](h)
-                skips.append(h)
-            for block in _layers(stage):
-                h = block(h, context)
-                skips.append(h)
+        skips = self.descent(x, context)
         first, attention, last = self.middle
-        h = last(attention(first(h, context)), context)
+        h = last(attention(first(skips[-1], context)), context)
         for level, stage in enumerate(self.up):
             if level:
                 h = self.grow[level - 1](functional.interpolate(h, scale_factor=2.0))
-            for block in _layers(stage):
+            for block in layers(stage):
                 h = block(torch.cat([h, skips.pop()], 1), context)
         return join(self.out(functional.silu(self.norm(h))), self.patch)
-
-
-def _layers(stage: nn.Module) -> list[nn.Module]:
-    return list(stage.children())

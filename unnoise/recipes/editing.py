@@ -1,4 +1,4 @@
-"""Real pictures, filled in, coloured, sharpened, varied, or walked from one to the next."""
+"""Real pictures, filled in, coloured, sharpened, varied, relabelled, or walked between."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -94,6 +94,33 @@ class Vary(Job):
         x = read(path, info, info.shape)
         rows = x.expand(count, *x.shape[1:])
         samples = model.vary(rows, self.strength, **how).cpu()
+        return Edited({"given": info.to_bytes(x)[0]}, samples)
+
+
+@final
+@dataclass(frozen=True)
+class Relabel(Job):
+    """The picture as one of another class: inverted under its own, decoded under the other.
+
+    Arguments:
+        label: the other class.
+
+    References:
+        Song et al., Denoising diffusion implicit models, ICLR 2021, section 4.3 (the inversion).
+    """
+
+    label: int
+
+    def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
+        """One result; ``how`` are arguments of ``decode``, and ``label`` that of the picture, None
+        where nobody knows."""
+        if model.classes is None:
+            raise InputError("this model knows no labels, so there is no other class to make.")
+        info = info_of(model)
+        x = read(path, info, info.shape)
+        walk = {name: how[name] for name in ("solver", "steps") if name in how}
+        latent = model.encode(x, label=how.pop("label", None), **walk)
+        samples = model.decode(latent, label=self.label, **how).cpu()
         return Edited({"given": info.to_bytes(x)[0]}, samples)
 
 

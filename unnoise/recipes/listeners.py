@@ -53,9 +53,9 @@ class SampleSheets:
             return
         due = self.every is not None and event.step % self.every == 0
         if due or event.step == event.steps:
-            self.folder.mkdir(parents=True, exist_ok=True)
             with run.averaged() as model:
                 if isinstance(model, Diffusion):
+                    self.folder.mkdir(parents=True, exist_ok=True)
                     n = sheet_size(model)
                     path = self.folder / f"step-{event.step:06d}.png"
                     x = frugally(model, partial(model.sample, n))

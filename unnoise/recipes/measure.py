@@ -12,8 +12,9 @@ from unnoise.core import parallel
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, names, nearest
+from unnoise.core.registry import build, names, nearest, written
 from unnoise.data import Batch, Dataset
+from unnoise.denoisers import Guidance
 from unnoise.evaluation import Judge, cached_judge, features, score
 from unnoise.likelihood import Likelihood, bits_per_dim
 from unnoise.models import Diffusion, Model
@@ -97,7 +98,7 @@ def evaluate(
         found.update(likelihood(model, held_out, settings)[0])
     found["sampling"] = {
         "seed": settings.seed,
-        "guidance": how.get("guidance", model.sampling.guidance),
+        "guidance": written(Guidance, how.get("guidance", model.sampling.guidance)),
         "steps": how.get("steps", model.sampling.steps),
         "solver": str(how.get("solver", type(model.sampling.solver).__name__)),
     }

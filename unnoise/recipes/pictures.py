@@ -14,9 +14,10 @@ from torch import Tensor
 from unnoise.core.errors import InputError
 from unnoise.core.files import write_atomic
 from unnoise.core.noise import Noise
-from unnoise.core.registry import member, spec
+from unnoise.core.registry import written
 from unnoise.data import DataInfo
-from unnoise.models import Diffusion
+from unnoise.denoisers import Guidance
+from unnoise.models import Classifier, Diffusion, Model
 from unnoise.plots import film, save_image, scatter, sheet, walk_film
 from unnoise.processes import GaussianProcess
 from unnoise.recipes.load import plain
@@ -25,7 +26,7 @@ from unnoise.solvers import Grid, Solver
 SUFFIXES = (".png", ".gif", ".npz", "a folder")
 
 
-def info_of(model: Diffusion) -> DataInfo:
+def info_of(model: Model) -> DataInfo:
     """What is known of the model's data.
 
     Raises:
@@ -34,6 +35,11 @@ def info_of(model: Diffusion) -> DataInfo:
     if model.info is None:
         raise InputError("this model was never trained; there is no way to show its samples.")
     return model.info
+
+
+def whose_labels(model: Diffusion, guide: Any) -> Diffusion | Classifier:
+    """Whose labels a sample is asked for: a classifier's that guides, else the model's own."""
+    return guide if isinstance(guide, Classifier) else model
 
 
 def is_picture(info: DataInfo) -> bool:
@@ -63,9 +69,9 @@ def recipe_of(model: Diffusion, how: dict[str, Any]) -> dict[str, Any]:
     """
     own = plain(model.sampling)
     given = {k: v for k, v in how.items() if v is not None}
-    for name, base in (("solver", Solver), ("grid", Grid)):
+    for name, base in (("solver", Solver), ("grid", Grid), ("guidance", Guidance)):
         if name in given and not isinstance(given[name], list):  # a list of times tells itself
-            given[name] = spec(member(base, given[name]))
+            given[name] = written(base, given[name])
     return {**{k: own[k] for k in ("solver", "steps", "grid", "guidance")}, **given}
 
 
@@ -114,7 +120,7 @@ def draw_walk(
         )
 
 
-def turn(model: Diffusion, n: int, label: int | None = None, first: int = 0) -> Tensor | None:
+def turn(model: Model, n: int, label: int | None = None, first: int = 0) -> Tensor | None:
     """The classes that samples first ... first + n - 1 are asked for, shape (n,), or None."""
     if model.classes is None:
         return None

@@ -15,13 +15,14 @@ from unnoise.testing.dataset import DatasetContract
 from unnoise.testing.denoiser import DenoiserContract
 from unnoise.testing.gaussian import Counted, GaussianBelief, affine_walk
 from unnoise.testing.head import HeadContract
-from unnoise.testing.network import NetworkContract
+from unnoise.testing.network import ClassifierContract, NetworkContract
 from unnoise.testing.objective import ObjectiveContract
 from unnoise.testing.operator import OperatorContract
 from unnoise.testing.process import ProcessContract
 from unnoise.testing.solver import SolverContract
 
 __all__ = [
+    "ClassifierContract",
     "Counted",
     "DatasetContract",
     "DenoiserContract",

@@ -1,22 +1,25 @@
 """The laws of a network."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.networks.base import Network
+from unnoise.networks import ClassifierNetwork, Network
 from unnoise.testing.compare import refusal
+
+Function = Callable[[Tensor, Tensor], Tensor]
 
 
 def _noise(*shape: int, name: str) -> Tensor:
     return Noise(0, range(shape[0])).child(name).normal(torch.empty(shape))
 
 
-def awake(network: Network) -> Network:
+def awake(network: Any) -> Any:
     """Move every weight a little, so that layers that start at zero let gradients through."""
     with torch.no_grad():
         for i, parameter in enumerate(network.parameters()):
@@ -24,45 +27,43 @@ def awake(network: Network) -> Network:
     return network
 
 
-class NetworkContract(ABC):
-    """What every network keeps.
+class ClockedContract(ABC):
+    """What everything keeps that reads an event and a clock.
 
     Attributes:
-        make: returns the network under test, small, with dropout 0; if it reads labels, they
+        make: returns the network under test, small, with dropout 0; if it knows labels, they
             are 0 and 1 at least.
         steps: optimiser steps in which it learns eight random examples by heart, at most.
     """
 
-    make: Callable[[], Network]
+    make: Callable[[], Any]
     steps: int = 150
 
-    def inputs(self, network: Network, rows: int = 4) -> tuple[Tensor, Tensor, Condition | None]:
-        """(x, clock, cond); every other label is hidden from the third row on."""
-        x, clock = _noise(rows, *network.shape, name="x"), torch.linspace(-8, 8, rows)
-        label = torch.arange(rows) % 2
-        keep = torch.arange(rows) < max(2, rows - 2)
-        return x, clock, Condition(label=label, keep=keep) if network.reads else None
+    @abstractmethod
+    def function(self, network: Any, rows: int) -> Function:
+        """The network as a function of events and clocks alone, for so many rows."""
+
+    @final
+    def inputs(self, network: Any, rows: int = 4) -> tuple[Tensor, Tensor]:
+        """(x, clock)."""
+        return _noise(rows, *network.shape, name="x"), torch.linspace(-8, 8, rows)
 
     def test_gradients_reach_every_weight(self) -> None:
         network = awake(self.make())
-        x, clock, cond = self.inputs(network)
-        (network(x, clock, cond) * _noise(*x.shape, name="target")).sum().backward()
+        found = self.function(network, 4)(*self.inputs(network))
+        (found * _noise(*found.shape, name="target")).sum().backward()
         silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
         assert silent == []
 
     def test_listens_to_the_clock(self) -> None:
         network = awake(self.make())
-        x, clock, cond = self.inputs(network)
-        assert (
-            (network(x, clock, cond) - network(x, clock + 1, cond)).flatten(1).norm(dim=1) > 0
-        ).all()
+        (x, clock), said = self.inputs(network), self.function(network, 4)
+        assert ((said(x, clock) - said(x, clock + 1)).flatten(1).norm(dim=1) > 0).all()
 
     def test_thousand_clocks_stay_apart(self) -> None:
         """Also where matrices are multiplied in bfloat16, which keeps 507 of 1,000 times apart."""
         network = awake(self.make())
-        x, _, cond = self.inputs(network, 1)
-        x = x.expand(1000, *network.shape)
-        label = None if cond is None else Condition(label=torch.zeros(1000, dtype=torch.int64))
+        x = self.inputs(network, 1)[0].expand(1000, *network.shape)
         heard: list[Tensor] = []
 
         def listen(_: nn.Module, arguments: tuple[Tensor, ...], answer: Tensor) -> None:
@@ -72,31 +73,15 @@ class NetworkContract(ABC):
         first = next(m for m in network.modules() if isinstance(m, nn.Linear))
         hook = first.register_forward_hook(listen)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            network(x[:1000], torch.linspace(-10, 10, 1000), label)
+            self.function(network, 1000)(x, torch.linspace(-10, 10, 1000))
         hook.remove()
         assert len(heard[0].unique(dim=0)) == 1000 and heard[0].dtype == torch.float32
 
-    def test_labels_and_their_absence_differ(self) -> None:
+    def test_refuses_other_shapes(self) -> None:
         network = self.make()
-        if "label" not in network.reads:
-            return
-        awake(network)
-        x, clock, _ = self.inputs(network)
-        zero = Condition(label=torch.zeros(len(x), dtype=torch.int64))
-        one = Condition(label=torch.ones(len(x), dtype=torch.int64))
-        outputs = [network(x, clock, cond) for cond in (zero, one, zero.null())]
-        for a, b in ((0, 1), (0, 2), (1, 2)):
-            assert ((outputs[a] - outputs[b]).flatten(1).norm(dim=1) > 0).all()
-        assert torch.equal(outputs[2], network(x, clock, one.null()))
-
-    def test_refuses_what_does_not_fit(self) -> None:
-        network = self.make()
-        x, clock, cond = self.inputs(network)
+        clock, said = self.inputs(network)[1], self.function(network, 4)
         wrong = _noise(4, *network.shape, 1, name="x")
-        assert refusal(lambda: network(wrong, clock, cond)).endswith(".")
-        if network.reads:
-            assert refusal(lambda: network(x, clock, None)).endswith(".")
-            assert refusal(lambda: network(x, clock, Condition())).endswith(".")
+        assert refusal(lambda: said(wrong, clock)).endswith(".")
 
     def test_weights_come_from_the_seed(self) -> None:
         """Made twice, the same bits; torch's own generator is left alone."""
@@ -111,23 +96,23 @@ class NetworkContract(ABC):
     def test_rows_are_independent(self) -> None:
         """In training mode too: no statistics over the batch."""
         network = awake(self.make())
-        x, clock, cond = self.inputs(network)
+        (x, clock), said = self.inputs(network), self.function(network, 4)
         for mode in (False, True):
             network.train(mode)
             other = x.clone()
             other[1:] = 3 * _noise(*x.shape, name="other")[1:] + 2
             with torch.no_grad():
-                assert torch.equal(network(x, clock, cond)[0], network(other, clock, cond)[0])
+                assert torch.equal(said(x, clock)[0], said(other, clock)[0])
 
     def test_learns_a_batch_by_heart(self) -> None:
         network = self.make()
-        x, clock, cond = self.inputs(network, 8)
-        target = _noise(*x.shape, name="target")
+        (x, clock), said = self.inputs(network, 8), self.function(network, 8)
+        target = _noise(*said(x, clock).shape, name="target")
         optimiser = torch.optim.Adam(network.parameters(), lr=3e-3)
         losses: list[float] = []
         while len(losses) < self.steps and (not losses or losses[-1] >= 0.05):
             optimiser.zero_grad()
-            loss = (network(x, clock, cond) - target).square().mean()
+            loss = (said(x, clock) - target).square().mean()
             loss.backward()
             optimiser.step()
             losses.append(loss.item())
@@ -136,19 +121,83 @@ class NetworkContract(ABC):
     def test_float64(self) -> None:
         """``network.double()`` computes in float64, and says the same up to float32's rounding."""
         network = awake(self.make())
-        x, clock, cond = self.inputs(network)
+        (x, clock), said = self.inputs(network), self.function(network, 4)
         with torch.no_grad():
-            plain = network(x, clock, cond)
-            fine = network.double()(x.double(), clock, cond)
+            plain = said(x, clock)
+            network.double()
+            fine = said(x.double(), clock)
         assert fine.dtype == torch.float64
         assert float((fine - plain).abs().max()) < 1e-4 * float(plain.abs().max())
 
     def test_bfloat16(self) -> None:
         """Under autocast the output is what it was, to bfloat16's own precision."""
         network = awake(self.make())
-        x, clock, cond = self.inputs(network)
+        (x, clock), said = self.inputs(network), self.function(network, 4)
         with torch.no_grad():
-            exact = network(x, clock, cond)
+            exact = said(x, clock)
             with torch.autocast("cpu", torch.bfloat16):
-                rough = network(x, clock, cond).float()
+                rough = said(x, clock).float()
         assert float((rough - exact).norm() / exact.norm()) < 0.05
+
+
+class NetworkContract(ClockedContract, ABC):
+    """What every network of a denoiser keeps."""
+
+    make: Callable[[], Network]
+
+    @final
+    def function(self, network: Any, rows: int) -> Function:
+        """Every other label is hidden from the third row on."""
+        label = torch.arange(rows) % 2
+        keep = torch.arange(rows) < max(2, rows - 2)
+        cond = Condition(label=label, keep=keep) if network.reads else None
+        return lambda x, clock: network(x, clock, cond)
+
+    def test_gives_events(self) -> None:
+        network = self.make()
+        x, clock = self.inputs(network)
+        found = self.function(network, 4)(x, clock)
+        assert found.shape == (4, network.outputs * x.shape[1], *x.shape[2:])
+
+    def test_labels_and_their_absence_differ(self) -> None:
+        network = self.make()
+        if "label" not in network.reads:
+            return
+        awake(network)
+        x, clock = self.inputs(network)
+        zero = Condition(label=torch.zeros(len(x), dtype=torch.int64))
+        one = Condition(label=torch.ones(len(x), dtype=torch.int64))
+        outputs = [network(x, clock, cond) for cond in (zero, one, zero.null())]
+        for a, b in ((0, 1), (0, 2), (1, 2)):
+            assert ((outputs[a] - outputs[b]).flatten(1).norm(dim=1) > 0).all()
+        assert torch.equal(outputs[2], network(x, clock, one.null()))
+
+    def test_refuses_a_missing_label(self) -> None:
+        network = self.make()
+        x, clock = self.inputs(network)
+        if network.reads:
+            assert refusal(lambda: network(x, clock, None)).endswith(".")
+            assert refusal(lambda: network(x, clock, Condition())).endswith(".")
+
+
+class ClassifierContract(ClockedContract, ABC):
+    """What every network keeps that tells classes apart."""
+
+    make: Callable[[], ClassifierNetwork]
+
+    @final
+    def function(self, network: Any, rows: int) -> Function:
+        return network
+
+    def test_begins_without_an_opinion(self) -> None:
+        """All classes alike: what is not learned yet pulls nowhere."""
+        network = self.make()
+        found = network(*self.inputs(network))
+        assert torch.equal(found, torch.zeros(4, network.classes))
+
+    def test_sees_where_a_number_is(self) -> None:
+        """Mirrored events are other events."""
+        network = awake(self.make())
+        x, clock = self.inputs(network)
+        away = network(x, clock) - network(x.flip(-1), clock)
+        assert (away.abs() > 1e-4).any(1).all()

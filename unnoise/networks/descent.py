@@ -1,0 +1,81 @@
+"""The way down of a U-Net, which the networks that read a picture share."""
+
+from typing import final
+
+from torch import Tensor, nn
+
+from unnoise.core.errors import InputError
+from unnoise.networks.blocks import ResidualBlock, convolution
+from unnoise.networks.patches import split
+
+
+@final
+class Descent(nn.Module):
+    """Residual blocks at ever lower resolution.
+
+    Arguments:
+        shape: event shape (C, L) or (C, H, W); every length divisible by patch 2^(levels - 1).
+        width: channels at full resolution.
+        sizes: channels of each level; each level halves the length.
+        blocks: residual blocks of a level.
+        context: size of the vector that the blocks read.
+        dropout: share of channels' entries silenced in training.
+        patch: side of the squares of pixels that are taken as one.
+
+    Attributes:
+        skips: channels of everything that ``forward`` returns.
+
+    Raises:
+        InputError: the shape does not fit.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        width: int,
+        sizes: list[int],
+        blocks: int,
+        context: int,
+        dropout: float,
+        patch: int,
+    ) -> None:
+        super().__init__()
+        factor = patch * 2 ** (len(sizes) - 1)
+        if len(shape) not in (2, 3) or any(n % factor for n in shape[1:]):
+            raise InputError(
+                f"a U-Net of {len(sizes)} levels and patches of {patch} takes events (C, L) "
+                f"or (C, H, W) whose lengths divide by {factor}; given {shape}. Use fewer "
+                "multipliers, a smaller patch, or an MLP."
+            )
+        axes, now = len(shape) - 1, width
+        self.patch = patch
+        self.into = convolution(axes, shape[0] * patch**axes, now)
+        self.down, self.shrink = nn.ModuleList(), nn.ModuleList()
+        self.skips = [now]
+        for level, size in enumerate(sizes):
+            if level:
+                self.shrink.append(convolution(axes, now, now, stride=2))
+                self.skips.append(now)
+            stage = nn.ModuleList()
+            for _ in range(blocks):
+                stage.append(ResidualBlock(axes, now, size, context, dropout))
+                now = size
+                self.skips.append(now)
+            self.down.append(stage)
+
+    def forward(self, x: Tensor, context: Tensor) -> list[Tensor]:
+        """What every layer gives, highest resolution first; the last is the lowest."""
+        h = self.into(split(x, self.patch))
+        skips = [h]
+        for level, stage in enumerate(self.down):
+            if level:
+                h = self.shrink[level - 1](h)
+                skips.append(h)
+            for block in layers(stage):
+                h = block(h, context)
+                skips.append(h)
+        return skips
+
+
+def layers(stage: nn.Module) -> list[nn.Module]:
+    return list(stage.children())
