@@ -1,5 +1,6 @@
 """unnoise edit, on grey pictures and on coloured ones: what it keeps, shows and refuses."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,32 @@ from unnoise.data import digits
 from unnoise.models import Diffusion, load
 from unnoise.recipes import editing
 
+CLASSIFIER = """
+name = "classifier"
+[data]
+kind = "digits"
+[model]
+kind = "classifier"
+network = { kind = "mlp", width = 64, depth = 1 }
+process = "vp"
+[training]
+steps = 150
+batch = 64
+lr = 4e-3
+label_dropout = 0.0
+"""
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on digits, one on colours, and pictures to edit."""
     folder = tmp_path_factory.mktemp("edit")
     train(folder, DIGITS).rename(folder / "grey")
+    plain = train(folder, DIGITS, "--set", "data.labels=false")
+    plain.rename(folder / "plain")
+    recipe = folder / "classifier.toml"
+    recipe.write_text(CLASSIFIER)
+    good("train", recipe, "--out", folder / "classifier")
     good("prepare", fill(folder / "pictures"), folder / "data", "--size", "6")
     train(folder, DIGITS, "--data", folder / "data").rename(folder / "colour")
     data = digits("test")
@@ -45,6 +66,8 @@ def inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("grey 0.png --deblur kernel.npy --std 0.1", 1, 1 + 3 + 2),
         ("grey 0.png 1.png --vary 0.4", 2, 1 + 3 + 2),
         ("grey --between 0.png 1.png", 1, 2 + 3),
+        ("grey --relabel 3 0.png 1.png --label 7 --guidance 2", 2, 1 + 1),
+        ("grey --relabel 3 0.png", 1, 1 + 1),
         ("colour colour.png --colorize", 1, 2 + 3 + 2),
     ],
 )
@@ -94,6 +117,50 @@ def test_grey_is_kept_by_colorization(place: Path):
     assert float((found.samples - x).abs().max()) > 1e-2  # the canary: colours are others
 
 
+def test_relabelled_pictures_are_others_of_the_same_latent(place: Path):
+    """Decoded under its own label a picture comes back; under another it does not."""
+    model = load(place / "grey")
+    assert isinstance(model, Diffusion) and model.info is not None
+    x = editing.read(place / "0.png", model.info, model.info.shape)
+    same = editing.Relabel(7).edit(model, place / "0.png", 1, label=7).samples
+    other = editing.Relabel(3).edit(model, place / "0.png", 1, label=7).samples
+    assert float((same - x).abs().max()) < 0.05 < float((other - x).abs().max())
+
+
+def test_a_classifier_guides_edits_and_samples(place: Path, tmp_path: Path):
+    """--guide reaches the walk: strong guidance makes other pictures, scale 0 the same ones."""
+    drawn: dict[str, bytes] = {}
+    for scale in ("0", "5"):
+        out = tmp_path / f"{scale}.png"
+        words = f"plain 0.png --vary 0.9 --guide classifier --guidance {scale} --label 3 --steps 4"
+        good("edit", *words.split(), "-n", 2, "-o", out)
+        drawn[scale] = np.asarray(Image.open(out)).tobytes()
+    good(
+        "edit",
+        *["plain", "0.png", "--vary", "0.9", "--steps", "4", "-n", "2", "-o"],
+        tmp_path / "free.png",
+    )
+    free = np.asarray(Image.open(tmp_path / "free.png")).tobytes()
+    assert drawn["0"] == free != drawn["5"]
+    arrays = tmp_path / "s.npz"
+    words = "plain -n 4 --guide classifier --steps 2"
+    good("sample", *words.split(), "-o", arrays)
+    with np.load(arrays) as found:
+        assert found["labels"].tolist() == [0, 1, 2, 3]  # the classifier's labels, in turn
+    assert "draws nothing" in refused("sample", "classifier", "-o", tmp_path / "x.png")
+
+
+def test_a_classifier_is_measured_level_by_level(place: Path, tmp_path: Path):
+    out = tmp_path / "m.json"
+    said = good("evaluate", "classifier", "-o", out)
+    found = json.loads(out.read_text())
+    assert said.out.count("accuracy") == 9 == len(found["levels"])
+    assert found["levels"] == sorted(found["levels"]) and found["accuracy"] > 0.5
+    assert found["accuracies"][-1] < 0.3 < found["accuracies"][0]  # noise hides classes
+    assert found["nats"][0] < found["nats"][-1]
+    assert "leave ['steps'] out" in refused("evaluate", "classifier", "--steps", 3, "-o", out)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -115,6 +182,11 @@ def test_grey_is_kept_by_colorization(place: Path):
         ("grey 0.png --vary 0.5 --label 12", "12"),
         ("grey 0.png --deblur kernel.npy --method repaint", "cannot heed"),
         ("grey 0.png --vary 0.5 -o edit.npz", "one .png"),
+        ("grey 0.png --relabel ten", "give a number, 0 to 9"),
+        ("grey 0.png --relabel 12", "label 12"),
+        ("grey 0.png --relabel 3 --guide grey", "leave --guide out"),
+        ("plain 0.png --relabel 3", "no labels"),
+        ("plain 0.png --vary 0.5 --guide classifier --label 12", "label 12"),
     ],
 )
 def test_refusals(words: str, said: str, place: Path):

@@ -14,6 +14,7 @@ from unnoise.processes import Rectified
 from unnoise.testing.compare import draw
 
 MASK = Mask(torch.tensor([1, 1, 0, 0]))
+BLUR = Blur(((0.25, 0.5, 0.25),))
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +28,18 @@ def seen(by: str = "mmps", rows: int = 5, std: float = 0.0) -> Measurement:
 
 @pytest.mark.parametrize("by", names("imputation"))
 def test_every_kind_heeds_it(model: Diffusion, by: str):
-    """Finite, nearer to what was seen than samples that know nothing of it; exact for masks."""
-    given = Measurement(MASK, seen().value, make("imputation", by))
-    x = model.sample(5, given=given, solver="ancestral", steps=8)
-    free = model.sample(5, solver="ancestral", steps=8)
-    off, before = ((MASK(s) - given.value).abs().max() for s in (x, free))
-    assert bool(x.isfinite().all()) and off < 0.7 * before
+    """Known pixels stay to the bit; what cannot be put in its place is agreed with as well."""
+    how = {"solver": "ancestral", "steps": 8}
+    x = model.sample(5, given=Measurement(MASK, seen().value, make("imputation", by)), **how)
+    assert bool(x.isfinite().all()) and torch.equal(MASK(x), seen().value)
+    noisy = Measurement(BLUR, BLUR(pictures()[:5].x), make("imputation", by), 0.02)
     if by in ("replacement", "repaint"):
-        assert off == 0
+        with pytest.raises(InputError, match="cannot heed"):
+            model.sample(5, given=noisy, **how)
+        return
+    given, free = model.sample(5, given=noisy, **how), model.sample(5, **how)
+    off, before = ((BLUR(s) - noisy.value).abs().mean() for s in (given, free))
+    assert off < 0.7 * before
 
 
 @pytest.mark.parametrize("by", names("imputation"))
@@ -94,6 +99,7 @@ def test_variations(model: Diffusion):
         (lambda m: m.sample(5, given=seen("repeint")), "Did you mean 'repaint'"),
         (lambda m: m.sample(2, given=Measurement(MASK, seen().value[:2] / 0)), "NaN or infinite"),
         (lambda m: m.sample(5, given=seen(), guidance=2.0), "towards what"),
+        (lambda m: m.sample(5, given=seen("tds"), solver="heun"), "leave the solver out"),
         (lambda m: m.vary(torch.zeros(2, 1, 8, 8)), "is wanted"),
         (lambda m: m.vary(torch.zeros(2, 1, 4, 4), 0.0), "strength = 0.0"),
         (lambda m: m.vary(torch.zeros(2, 1, 4, 4), 1.5), "strength = 1.5"),

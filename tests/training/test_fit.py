@@ -314,3 +314,16 @@ def test_a_signal_in_the_middle_of_a_step(tmp_path: Path, number: int):
         fit(diffusion(), Ringing(), **{**SETTINGS, "threads": 1}, out=tmp_path)
     assert caught.value.exit_code == 128 + number
     assert 6 <= steps_of(tmp_path)[0] <= 8
+
+
+def test_ctrl_c_after_the_last_step_is_not_forgotten(tmp_path: Path):
+    """The run ends as if nothing was, all of it written; then the signal is one again."""
+
+    def late(event: Event, run: Run) -> None:
+        if isinstance(event, Stepped) and event.step == event.steps:
+            signal.raise_signal(signal.SIGINT)
+
+    model, heard = diffusion(), Heard()
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, points(), **SETTINGS, out=tmp_path, listeners=[late, heard])
+    assert isinstance(heard.events[-1], Ended) and (tmp_path / "model.safetensors").is_file()

@@ -20,7 +20,10 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Generator[Stop]:
-    """Turn the first SIGINT or SIGTERM into a wish; a second one ends at once, as usual."""
+    """Turn the first SIGINT or SIGTERM into a wish; a second one ends at once, as usual.
+
+    A wish that nobody heard, because it came when the work was done, is a signal again at the end.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # only the main thread may set handlers
@@ -39,6 +42,8 @@ def stoppable() -> Generator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if stop.number is not None:
+        signal.raise_signal(stop.number)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from unnoise.denoisers.heads import Flow, Head
 from unnoise.denoisers.inverse import MMPS, Method, PiGDM, Posterior
 from unnoise.denoisers.network import NetworkDenoiser
 from unnoise.denoisers.scores import NetworkScore, ScoreFunction
+from unnoise.denoisers.tilted import Tilt, Tilted
 from unnoise.denoisers.variance import FixedLarge, LearnedRange, Point, Variance
 
 __all__ = [
@@ -37,5 +38,7 @@ __all__ = [
     "SDEScore",
     "ScoreFunction",
     "ScoreModel",
+    "Tilt",
+    "Tilted",
     "Variance",
 ]

@@ -14,6 +14,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.registry import member
 from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.denoisers.guidance import Guidance
+from unnoise.denoisers.tilted import Tilt, Tilted
 
 LogProb = Callable[[Tensor, Tensor, Condition | None], Tensor]
 
@@ -90,7 +91,7 @@ class Autoguided(GaussianDenoiser):
 
 
 @final
-class Guided(GaussianDenoiser):
+class Guided(Tilted):
     """Guidance by any differentiable log-probability: Bayes' rule at the level of the score.
 
     ``mean = mean + scale sigma^2 / alpha grad log p(y | x_t)``.
@@ -115,7 +116,7 @@ class Guided(GaussianDenoiser):
         self.log_prob = log_prob
         self.guidance: Guidance = member(Guidance, guidance)
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def tilt(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tilt:
         belief = self.inner(x, t, cond)
         alpha, sigma = self.process.scales(t, x)
         if not bool((alpha > 0).all()):
@@ -125,7 +126,7 @@ class Guided(GaussianDenoiser):
             )
         scale = self.guidance.scale_of(self.process, t)
         if bool((scale == 0).all()):
-            return belief
+            return Tilt(belief, belief, x.new_zeros(len(x)))
         with torch.enable_grad():
             # Who differentiates the belief in x (likelihoods do) needs the guidance's part as well.
             probe = x if x.requires_grad else x.detach().requires_grad_()
@@ -138,4 +139,5 @@ class Guided(GaussianDenoiser):
                 )
             (gradient,) = torch.autograd.grad(found.sum(), probe, create_graph=x.requires_grad)
         pull = sigma**2 / alpha * gradient
-        return replace(belief, mean=self.guidance.mean(belief.mean, pull, scale))
+        tilted = replace(belief, mean=self.guidance.mean(belief.mean, pull, scale))
+        return Tilt(belief, tilted, scale.to(found) * found.detach())

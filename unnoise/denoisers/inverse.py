@@ -15,11 +15,11 @@ from torch import Tensor
 
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
-from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.operators import Operator
 from unnoise.core.ranges import Count, NotNegative, Positive
 from unnoise.denoisers.base import GaussianDenoiser
+from unnoise.denoisers.tilted import Tilt, Tilted
 
 Map = Callable[[Tensor], Tensor]
 
@@ -125,7 +125,7 @@ def _solved(seen: Seen, covariance: Map, iterations: int) -> Tensor:
 
 
 @final
-class Posterior(GaussianDenoiser):
+class Posterior(Tilted):
     """The belief about clean data of which ``Condition.measured`` was measured.
 
     ``mean + sigma^2 / alpha (d mean / d x)^T A^T v`` with v by the method.
@@ -152,7 +152,7 @@ class Posterior(GaussianDenoiser):
         self.process = inner.process
         self.method: Method = MMPS() if method is None else method
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def tilt(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tilt:
         if cond is None or cond.measured is None:
             raise InputError("nothing was measured; give Condition(measured=...).")
         alpha, sigma = self.process.scales(t, x)
@@ -176,8 +176,11 @@ class Posterior(GaussianDenoiser):
             plain = mean if further else mean.detach()
             away = cond.measured.to(x) - self._measured(plain, cond.measured)
             seen = Seen(away, self.operator, self.std**2, alpha, sigma, tweedie)
-            pull = tweedie(self.operator.adjoint(self.method.weigh(seen)))
-        return replace(belief, mean=plain + pull)
+            weighed = self.method.weigh(seen)
+            pull = tweedie(self.operator.adjoint(weighed))
+            # log N(y; A mean, std^2 + A C A^T), but for what hangs on t alone.
+            fit = -0.5 * (away * weighed).detach().flatten(1).sum(1)
+        return Tilt(replace(belief, mean=plain), replace(belief, mean=plain + pull), fit)
 
     def _measured(self, x: Tensor, like: Tensor) -> Tensor:
         y = self.operator(x)

@@ -14,7 +14,7 @@ from unnoise.core.operators import Operator, Projection
 from unnoise.core.ranges import Count, NotNegative, Positive
 from unnoise.core.registry import member, register
 from unnoise.denoisers import MMPS, GaussianDenoiser, Method, PiGDM, Posterior
-from unnoise.solvers import DPS, Replacing, Solver
+from unnoise.solvers import DPS, TDS, Ancestral, Replacing, Settled, Solver
 
 
 class Imputation(ABC):
@@ -33,6 +33,13 @@ class Imputation(ABC):
         """
 
 
+def _settled(solver: Solver, operator: Operator, std: float) -> Solver:
+    """What was measured exactly, and can be put in its place, is so at the end."""
+    if isinstance(operator, Projection) and std == 0:
+        return Settled(solver, operator)
+    return solver
+
+
 @final
 @dataclass(frozen=True)
 class Believed(Imputation):
@@ -47,7 +54,33 @@ class Believed(Imputation):
     def arrange(
         self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
     ) -> tuple[GaussianDenoiser, Solver]:
-        return Posterior(denoiser, operator, self.method, std), solver
+        posterior = Posterior(denoiser, operator, self.method, std)
+        return posterior, _settled(solver, operator, std)
+
+
+@final
+@dataclass(frozen=True)
+class Weighed(Imputation):
+    """The denoiser believes it, and particles mend what that belief is off (``TDS``).
+
+    Arguments:
+        particles: for each sample.
+        method: how it believes.
+    """
+
+    particles: Count
+    method: Method
+
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
+    ) -> tuple[GaussianDenoiser, Solver]:
+        if solver != Ancestral():
+            raise InputError(
+                f"solver {type(solver).__name__}: the particles of tds walk by ancestral steps of "
+                "their own; leave the solver out."
+            )
+        posterior = Posterior(denoiser, operator, self.method, std)
+        return posterior, _settled(TDS(self.particles), operator, std)
 
 
 @final
@@ -87,7 +120,7 @@ class Descended(Imputation):
     def arrange(
         self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
     ) -> tuple[GaussianDenoiser, Solver]:
-        return denoiser, DPS(solver, operator, self.step)
+        return denoiser, _settled(DPS(solver, operator, self.step), operator, std)
 
 
 @register("imputation", "mmps")
@@ -100,6 +133,12 @@ def mmps(iterations: Count = 1) -> Imputation:
 def pigdm(data_std: Positive = 0.5, iterations: Count = 5) -> Imputation:
     """Pseudo-inverse guidance. See ``PiGDM``."""
     return Believed(PiGDM(data_std, iterations))
+
+
+@register("imputation", "tds")
+def tds(particles: Count = 16, data_std: Positive = 0.5) -> Imputation:
+    """Particles: slow, and with more of them as exact as the model is. See ``TDS``."""
+    return Weighed(particles, PiGDM(data_std))
 
 
 @register("imputation", "dps")
@@ -130,8 +169,8 @@ class Measurement:
             ``LinearOperator``.
         value: modelled values of it, one row for each sample or one row for all, shape
             (N or 1, *measurement).
-        by: how samples are made to agree: "mmps", "pigdm", "dps", "replacement", "repaint", a table
-            such as {"kind": "repaint", "resample": 20}, or an Imputation.
+        by: how samples are made to agree: "mmps", "pigdm", "tds", "dps", "replacement", "repaint",
+            a table such as {"kind": "repaint", "resample": 20}, or an Imputation.
         std: standard deviation of its noise, in modelled units.
     """
 

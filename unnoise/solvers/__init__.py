@@ -8,9 +8,10 @@ from unnoise.solvers.base import Leg, Moved, OneStep, Solver, Step, integrate, t
 from unnoise.solvers.correctors import Corrector, Langevin, LangevinPaper, langevin
 from unnoise.solvers.exponential import Auto
 from unnoise.solvers.grids import Grid, grid
-from unnoise.solvers.imputing import DPS, Replacing
+from unnoise.solvers.imputing import DPS, Replacing, Settled
 from unnoise.solvers.ode import RK4, Euler, Heun
 from unnoise.solvers.onestep import DDIM, ReverseDiffusion
+from unnoise.solvers.particles import TDS
 from unnoise.solvers.sde import EulerMaruyama
 from unnoise.solvers.wrappers import Churned, Corrected, Stay, annealed_langevin
 
@@ -19,6 +20,7 @@ __all__ = [
     "DEIS",
     "DPS",
     "RK4",
+    "TDS",
     "Ancestral",
     "Auto",
     "AutoGrid",
@@ -38,6 +40,7 @@ __all__ = [
     "OneStep",
     "Replacing",
     "ReverseDiffusion",
+    "Settled",
     "Solver",
     "Stay",
     "Step",

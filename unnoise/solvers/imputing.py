@@ -97,6 +97,40 @@ class Replacing(Solver):
 
 @final
 @dataclass(frozen=True)
+class Settled(Solver):
+    """The last step ends where exactly what was measured is so: known pixels to the bit.
+
+    Arguments:
+        solver: how to step.
+        operator: a projection; ``Condition.measured`` is its y.
+    """
+
+    solver: Solver
+    operator: Projection
+
+    def __post_init__(self) -> None:
+        self.take_after(self.solver, self.solver.calls)
+
+    def numbers(self, process: GaussianProcess, times: Tensor, data: Moments | None) -> list[Leg]:
+        return self.solver.plan(process, times, data)
+
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        known, _ = _apart(cond, x)
+        moved = self.solver.step(denoiser, x, leg.numbers, cond=cond, noise=noise, memory=memory)
+        return moved if leg.s > 0 else moved._replace(x=self.operator.impose(moved.x, known))
+
+
+@final
+@dataclass(frozen=True)
 class DPS(Solver):
     """Diffusion posterior sampling: after each step down the slope of ``|y - A x0_hat(x)|``.
 

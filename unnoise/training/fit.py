@@ -178,7 +178,7 @@ def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
                     "Go on with --resume.",
                     stop.exit_code,
                 )
-    tell(Ended(run.step, time.perf_counter() - began, time.process_time() - worked))
+        tell(Ended(run.step, time.perf_counter() - began, time.process_time() - worked))
 
 
 def _finish(run: Run, stepped: Stepped, asked: Callable[[], int], tell: Any) -> int:

@@ -1,0 +1,128 @@
+"""Several walks for each sample, weighed against each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Normal
+from unnoise.core.errors import InputError
+from unnoise.core.moments import Moments
+from unnoise.core.noise import Noise
+from unnoise.core.ranges import Count
+from unnoise.denoisers import Tilted
+from unnoise.processes import GaussianProcess
+from unnoise.solvers.base import Leg, Moved, Solver
+
+
+class Swarm(NamedTuple):
+    """Particles, shape (B, K, *event), and the part of their log-weights that is known so far."""
+
+    x: Tensor
+    log_weight: Tensor
+
+
+@final
+@dataclass(frozen=True)
+class TDS(Solver):
+    """Twisted diffusion sampler: ancestral steps of K particles a sample, weighed and resampled.
+
+    Each particle walks by the tilted belief (``Posterior``, ``Guided``); its weight is what that
+    walk and the law that is meant differ by. Where weights have grown uneven, heavy particles are
+    doubled and light ones dropped. With growing K the samples' law is the model's own ancestral
+    law given what is known: exact, where a tilted belief alone is not. Of K particles one is
+    returned, by weight; the states on the way are those of the first.
+
+    Arguments:
+        particles: K.
+
+    References:
+        Wu et al., Practical and asymptotically exact conditional sampling in diffusion models,
+        NeurIPS 2023, algorithm 1.
+    """
+
+    particles: Count = 16
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "calls", self.particles)
+
+    def numbers(self, process: Any, times: Tensor, data: Moments | None) -> Sequence[Any]:
+        return process.bridges(times)
+
+    def step(
+        self,
+        denoiser: Any,
+        x: Tensor,
+        leg: Leg,
+        *,
+        cond: Condition | None,
+        noise: Noise,
+        memory: Any = None,
+    ) -> Moved:
+        shape = (len(x), self.particles)
+        if not isinstance(denoiser, Tilted):
+            raise InputError(
+                f"TDS weighs particles by what is known of them, and {type(denoiser).__name__} "
+                "knows nothing; give it a Posterior or a Guided."
+            )
+        swarm: Swarm = self._born(denoiser.process, x, noise) if memory is None else memory
+        every = torch.arange(len(x), device=x.device).repeat_interleave(self.particles)
+        states = swarm.x.flatten(0, 1)
+        tilt = denoiser.tilt(states, leg.t, None if cond is None else cond[every])
+        known = swarm.log_weight + tilt.log_weight.double().reshape(shape)
+        kept = self._chosen(known, noise.child("resample")) if leg.s > 0 else None
+        if kept is None:
+            kept = self._drawn(known, noise.child("choose"))
+        number, known = kept
+        index = (number + every[:: self.particles, None] * self.particles).flatten()
+        plain, tilted = (_taken(leg.numbers(b, states), index) for b in (tilt.plain, tilt.tilted))
+        z = noise.normal(x.new_empty(*number.shape, *x.shape[1:])).flatten(0, 1)
+        moved = tilted.mean + tilted.variance.sqrt() * z
+        first = slice(None, None, number.shape[1])
+        belief = Normal(tilt.tilted.mean[index[first]])
+        here = moved.unflatten(0, number.shape)
+        if leg.s == 0:
+            return Moved(here[:, 0], belief)
+        gain = plain.log_prob(moved) - tilted.log_prob(moved) - tilt.log_weight[index]
+        return Moved(here[:, 0], belief, Swarm(here, known + gain.double().reshape(shape)))
+
+    def _born(self, process: GaussianProcess, x: Tensor, noise: Noise) -> Swarm:
+        """The given state and K - 1 others of the prior."""
+        shape = (len(x), self.particles)
+        prior = process.prior((len(x), *x.shape[1:]))
+        z = noise.child("born").normal(x.new_empty(*shape, *x.shape[1:]))
+        mean, spread = (c.to(x)[:, None] for c in (prior.mean, prior.variance.sqrt()))
+        others = mean + spread * z
+        others[:, 0] = x
+        return Swarm(others, x.new_zeros(shape, dtype=torch.float64))
+
+    def _chosen(self, known: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """Numbers of the particles that go on, (B, K), and what is then known of their weights.
+
+        Systematic resampling, of samples whose particles count for fewer than half their number.
+        """
+        weight = known.softmax(1)
+        uneven = 1 / weight.square().sum(1, keepdim=True) < self.particles / 2
+        u = noise.uniform(known.new_empty(len(known), 1))
+        numbers = torch.arange(self.particles, device=known.device)
+        places = (u + numbers) / self.particles
+        number = torch.where(uneven, _at(weight, places), numbers)
+        return number, torch.where(uneven, 0.0, known)
+
+    def _drawn(self, known: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
+        """The number of one particle by its weight, (B, 1)."""
+        u = noise.uniform(known.new_empty(len(known), 1))
+        return _at(known.softmax(1), u), known
+
+
+def _at(weight: Tensor, u: Tensor) -> Tensor:
+    """Numbers whose share of the summed weights holds ``u``, of the shape of ``u``."""
+    return torch.searchsorted(weight.cumsum(1), u).clamp(max=weight.shape[1] - 1)
+
+
+def _taken(law: Any, index: Tensor) -> Normal:
+    """Rows of a law."""
+    return Normal(law.mean[index], law.variance[index])
