@@ -25,7 +25,7 @@ RECIPE = {
     "name": "cifar10-inverse",
     "model": {
         "kind": "diffusion",
-        "network": {"kind": "unet", "width": 48, "multipliers": [1, 2, 3], "patch": 2},
+        "network": {"kind": "unet", "width": 32, "multipliers": [1, 2, 2], "patch": 2},
         "process": {"kind": "edm", "sigma_min": 0.01, "sigma_max": 50.0},
         "head": {"kind": "edm", "sigma_data": 0.5},
         "objective": {
@@ -34,7 +34,7 @@ RECIPE = {
             "weight": {"kind": "edm", "sigma_data": 0.5},
         },
     },
-    "sampling": {"solver": "ancestral", "steps": 60, "grid": "karras", "chunk": 16},
+    "sampling": {"solver": "dpmpp-2m", "steps": 18, "grid": "karras", "chunk": 4},
     "training": {"batch": 64, "lr": 2e-3, "warmup": 200, "ema_half_life": 32000.0},
 }
 MIDDLE = torch.ones(32, 32, dtype=torch.bool)
@@ -67,7 +67,8 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="folder or zip of pictures to train on")
     parser.add_argument("--test", required=True, help="folder or zip of pictures to try it on")
     parser.add_argument("--out", type=Path, default=Path("runs/cifar10-inverse"))
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2500)
+    parser.add_argument("--walk", type=int, default=60, help="steps from noise to a picture")
     parser.add_argument("--count", type=int, default=8, help="test pictures")
     given = parser.parse_args()
     began = time.perf_counter()
@@ -81,7 +82,9 @@ def main() -> None:
         cells: list[torch.Tensor] = []
         for x in real.split(1):
             seen = operator(x)
-            guesses = model.sample(4, given=Measurement(operator, seen, by), seed=0)
+            guesses = model.sample(
+                4, given=Measurement(operator, seen, by), steps=given.walk, seed=0
+            )
             shown = operator.impose(torch.zeros_like(x), seen)
             spread = (guesses.std(0) / 0.5 * 255).clamp(0, 255).to(torch.uint8)
             parts = [x, shown, *guesses.split(1), guesses.mean(0, keepdim=True)]

@@ -31,6 +31,21 @@ likelihood_steps = 2
 """
 DIGITS = POINTS.replace('kind = "moons"\ncount = 100', 'kind = "digits"')
 
+CLASSIFIER = """
+name = "classifier"
+[data]
+kind = "digits"
+[model]
+kind = "classifier"
+network = { kind = "mlp", width = 64, depth = 1 }
+process = "vp"
+[training]
+steps = 150
+batch = 64
+lr = 4e-3
+label_dropout = 0.0
+"""
+
 
 class Ended(NamedTuple):
     """How a command ended."""

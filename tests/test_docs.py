@@ -107,6 +107,20 @@ def test_inverse_problem_of_the_page(tmp_path, monkeypatch):
     assert torch.equal(again[:, :, :4], given.value[:, :, :4])
 
 
+def test_guidance_of_the_page(tmp_path, monkeypatch):
+    from tests.commands import CLASSIFIER, DIGITS, good, train
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    train(tmp_path, DIGITS, "--set", "data.labels=false").rename(tmp_path / "runs" / "plain")
+    (tmp_path / "classifier.toml").write_text(CLASSIFIER)
+    good("train", "classifier.toml", "--out", "runs/digits-classifier")
+    names: dict = {}
+    exec(code("docs/guidance.md")[0], names)
+    assert names["x"].shape == (10, 1, 8, 8) and names["y"].shape == (4, 1, 8, 8)
+    assert not torch.equal(names["y"], names["x"][:4])
+
+
 def test_view_of_the_playground_works(tmp_path):
     """Its plug-in draws, from the command line, as the page says."""
     from tests.commands import POINTS, good, train

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.pictures import fill
 from unnoise.recipes.views import Chain, FewSteps, Naive, Paths, ScoreErrors, ScoreField
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -23,7 +24,11 @@ def start(name: str, *words: object) -> dict[str, object]:
 
 
 def test_every_example_is_here():
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"playground.py", "general_sde.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {
+        "playground.py",
+        "general_sde.py",
+        "cifar10_inverse.py",
+    }
 
 
 def test_general_sde(capsys: pytest.CaptureFixture[str]):
@@ -35,6 +40,28 @@ def test_general_sde(capsys: pytest.CaptureFixture[str]):
     pairs = [line.split() for line in lines if len(line.split()) == 2 and "." in line]
     assert len(measured) == 4 and len(pairs) == 4
     assert all(abs(float(a) - float(b)) < 1e-3 for a, b in pairs)
+
+
+def test_cifar10_inverse(tmp_path: Path):
+    """A step of training, one test picture, all three sheets; started again it goes on."""
+    pictures = fill(tmp_path / "pictures")
+    words = [
+        "--data",
+        pictures,
+        "--test",
+        pictures,
+        "--out",
+        tmp_path / "run",
+        "--count",
+        1,
+        "--walk",
+        3,
+    ]
+    start("cifar10_inverse.py", *words, "--steps", 1)
+    start("cifar10_inverse.py", *words, "--steps", 1)
+    for name in ("colorization", "inpainting", "enlarging"):
+        with Image.open(tmp_path / "run" / f"{name}.png") as image:
+            assert image.width > 8 * 32 and image.height >= 32
 
 
 def test_playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

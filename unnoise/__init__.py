@@ -69,6 +69,7 @@ if TYPE_CHECKING:
         DEIS,
         DPS,
         RK4,
+        TDS,
         Ancestral,
         Auto,
         Churned,
@@ -161,6 +162,7 @@ _HOMES = {
     "ScoreDiffusion": "models",
     "ScoreFunction": "denoisers",
     "SlicedScoreMatching": "objectives",
+    "TDS": "solvers",
     "SubVP": "processes",
     "Training": "training",
     "UNet": "networks",
@@ -188,6 +190,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "TDS",
     "Ancestral",
     "Autoguided",
     "Classifier",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.commands import DIGITS
+from tests.commands import CLASSIFIER, DIGITS
 from tests.pictures import png
 from unnoise.cli.app import main
 
@@ -24,13 +24,17 @@ train own.toml --data data --out own
 train digits.toml --out run --track tensorboard
 train digits.toml --out run --resume
 train digits.toml --out forked --fork run --steps 5
+train classifier.toml --out classifier --steps 30
+evaluate classifier --json
 sample run -n 12 -o sheet.png
+sample run -n 4 --guide classifier --guidance 2 -o led.npz
 sample run -n 4 -o walk.gif
 sample run -n 12 --label 3 --guidance 1.5 --solver ancestral -o arrays.npz
 sample run -n 3 --seed 5 -o folder
 sample own -n 2 --label cat -o cats.png
 edit run given.png --inpaint --mask mask.png -n 2 -o inpainted.png
 edit run given.png --vary 0.5 -n 2 -o varied.png
+edit run given.png --relabel 3 -o relabelled.png
 likelihood run --data digits:test -n 5 --bound 4 --json
 evaluate run --json
 average run --half-life 64 -o average.safetensors
@@ -95,6 +99,7 @@ if __name__ == "__main__":
     digits = DIGITS.replace("[training]", "[training]\nhalf_lives = [64.0]")
     Path("digits.toml").write_text(digits)
     Path("own.toml").write_text(DIGITS)
+    Path("classifier.toml").write_text(CLASSIFIER)
     Path("given.png").write_bytes(png(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4))
     Path("mask.png").write_bytes(png(np.eye(8, dtype=np.uint8) * 255))
     for number, line in enumerate(COMMANDS):

@@ -8,26 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from tests.commands import DIGITS, good, refused, train
+from tests.commands import CLASSIFIER, DIGITS, good, refused, train
 from tests.pictures import fill, pixels, png
 from unnoise.data import digits
 from unnoise.models import Diffusion, load
 from unnoise.recipes import editing
-
-CLASSIFIER = """
-name = "classifier"
-[data]
-kind = "digits"
-[model]
-kind = "classifier"
-network = { kind = "mlp", width = 64, depth = 1 }
-process = "vp"
-[training]
-steps = 150
-batch = 64
-lr = 4e-3
-label_dropout = 0.0
-"""
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +132,11 @@ def test_a_classifier_guides_edits_and_samples(place: Path, tmp_path: Path):
     good("sample", *words.split(), "-o", arrays)
     with np.load(arrays) as found:
         assert found["labels"].tolist() == [0, 1, 2, 3]  # the classifier's labels, in turn
+    figures = tmp_path / "guided.json"
+    words = "plain -n 20 --nll 0 --against digits:test --steps 2 --guide classifier"
+    good("evaluate", *words.split(), "-o", figures)
+    measured = json.loads(figures.read_text())
+    assert measured["sampling"]["guide"] == "Classifier" and 0 <= measured["accuracy"] <= 1
     assert "draws nothing" in refused("sample", "classifier", "-o", tmp_path / "x.png")
 
 

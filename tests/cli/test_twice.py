@@ -83,8 +83,14 @@ def test_they_have_done_something(once: tuple[Path, dict[str, bytes]]):
         assert len(found[name]) > 100
     assert found["sheet.png"] != found["cats.png"]
     assert len([name for name in found if name.startswith("folder/")]) >= 3
-    assert json.loads(found["13.out"])["count"]  # evaluate
-    assert b"identical" in found["15.out"]  # verify
+
+    def said(words: str) -> bytes:
+        number = next(i for i, line in enumerate(COMMANDS) if line.startswith(words))
+        return found[f"{number:02d}.out"]
+
+    assert json.loads(said("evaluate run"))["count"]
+    assert json.loads(said("evaluate classifier"))["levels"]
+    assert b"identical" in said("verify")
     assert all(found[f"{i:02d}.out"] for i in range(len(COMMANDS)))
 
 

@@ -17,7 +17,7 @@ from unnoise.data import Batch, Dataset
 from unnoise.denoisers import Guidance
 from unnoise.evaluation import Judge, cached_judge, features, score
 from unnoise.likelihood import Likelihood, bits_per_dim
-from unnoise.models import Diffusion, Model
+from unnoise.models import Classifier, Diffusion, Model
 from unnoise.recipes import sharing
 from unnoise.recipes.evaluation import Evaluation
 
@@ -69,7 +69,7 @@ def evaluate(
         settings: the [evaluation] table.
         cache: folder to keep the trained judge in.
         train, held_out: data sets; the model's own when absent.
-        how: arguments of ``Diffusion.sample`` (guidance, solver, steps, grid).
+        how: arguments of ``Diffusion.sample`` (guidance, guide, solver, steps, grid).
 
     Returns:
         Figures by name, ready for metrics.json; of several processes only number 0 has all.
@@ -89,9 +89,11 @@ def evaluate(
             "praise it. Name data that it has not seen."
         )
     count = settings.count
-    asked = (
-        torch.arange(count) % info.classes if info.classes is not None and model.classes else None
-    )
+    guide = how.get("guide")
+    # A classifier that guides says what can be asked for, whether or not the data has labels.
+    known = info.classes if model.classes else None
+    classes = guide.classes if isinstance(guide, Classifier) else known
+    asked = None if classes is None else torch.arange(count) % classes
     x = sharing.sample(model, count, asked, seed=settings.seed, **how)
     found = parallel.alone(lambda: _scores(x, asked, train, held_out, settings, cache)) or {}
     if settings.likelihood != 0:
@@ -101,6 +103,7 @@ def evaluate(
         "guidance": written(Guidance, how.get("guidance", model.sampling.guidance)),
         "steps": how.get("steps", model.sampling.steps),
         "solver": str(how.get("solver", type(model.sampling.solver).__name__)),
+        **({} if guide is None else {"guide": type(guide).__name__}),
     }
     return found
 
