@@ -166,6 +166,18 @@ def test_any_log_probability_guides():
     )
 
 
+def test_variations_are_led_without_a_label():
+    """What is near to given data is of no class in particular, whoever guides."""
+    model, x = diffusion(points()), torch.zeros(3, 2)
+
+    def nowhere(x: Tensor, t: Tensor, cond: Condition | None) -> Tensor:
+        return 0 * x[:, 0]
+
+    plain = model.vary(x, 0.5, steps=3)
+    assert torch.equal(model.vary(x, 0.5, steps=3, guide=nowhere), plain)
+    assert not torch.equal(model.vary(x, 0.5, steps=3, label=1), plain)
+
+
 def test_a_weaker_model_guides():
     model, weaker = diffusion(points()), diffusion(points(), width=8)
     alone = {"label": 0, "steps": 3, "guidance": 1}

@@ -233,10 +233,12 @@ class Diffusion(Flow):
         lead = guide_of(guide)
         lead.check(self)
         asked = None if guidance is None else member(Guidance, guidance)
-        if (given or near) and guide is None and cond is None and label is None:
-            if guidance is not None:
+        free = cond is None and label is None and not lead.needs_label
+        if (given or near) and free:
+            if guide is None and guidance is not None:
                 raise InputError(f"guidance = {guidance}: towards what? Give a label.")
-            cond, asked = unconditional(self.network, n), Constant(0.0)
+            cond = unconditional(self.network, n)
+            asked = Constant(0.0) if guide is None else asked
         else:
             cond = conditions(self.network, n, cond, label, first, lead.classes(self))
         if guide is None and guidance not in (None, 1) and not self.network.reads:

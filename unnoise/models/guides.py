@@ -26,9 +26,11 @@ class Guide(ABC):
 
     Attributes:
         divides_by_alpha: whether it has no answer where alpha is 0.
+        needs_label: whether it has nothing to say without a label.
     """
 
     divides_by_alpha: ClassVar[bool] = False
+    needs_label: ClassVar[bool] = False
 
     @abstractmethod
     def check(self, model: Flow) -> None:
@@ -115,6 +117,7 @@ class ByClassifier(Guide):
     """
 
     divides_by_alpha = True
+    needs_label = True
     classifier: Classifier
 
     def check(self, model: Flow) -> None:
