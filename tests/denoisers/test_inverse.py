@@ -188,7 +188,9 @@ def test_a_row_does_not_feel_the_others():
         whole = belief(x, t, Condition(measured=y)).mean
         single = belief(x[3:4], t, Condition(measured=y[3:4])).mean
         assert worst(single, whole[3:4], 1.0) < 1e-12
-        assert not x.requires_grad and not whole.requires_grad
+        tilt = belief.tilt(x, t, Condition(measured=y))
+        held = (x, whole, tilt.tilted.variance, tilt.plain.variance, tilt.log_weight)
+        assert not any(value.requires_grad for value in held)  # else a walk keeps every step
 
 
 def test_refusals():

@@ -8,13 +8,14 @@ they hold C, the covariance of the belief about x_0, to be.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import final
+from typing import cast, final
 
 import torch
 from torch import Tensor
 
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
+from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.operators import Operator
 from unnoise.core.ranges import Count, NotNegative, Positive
@@ -173,14 +174,14 @@ class Posterior(Tilted):
                 )
                 return sigma**2 / alpha * pulled
 
-            plain = mean if further else mean.detach()
-            away = cond.measured.to(x) - self._measured(plain, cond.measured)
+            plain = belief if further else _detached(belief)
+            away = cond.measured.to(x) - self._measured(plain.mean, cond.measured)
             seen = Seen(away, self.operator, self.std**2, alpha, sigma, tweedie)
             weighed = self.method.weigh(seen)
             pull = tweedie(self.operator.adjoint(weighed))
             # log N(y; A mean, std^2 + A C A^T), but for what hangs on t alone.
             fit = -0.5 * (away * weighed).detach().flatten(1).sum(1)
-        return Tilt(replace(belief, mean=plain), replace(belief, mean=plain + pull), fit)
+        return Tilt(plain, replace(plain, mean=plain.mean + pull), fit)
 
     def _measured(self, x: Tensor, like: Tensor) -> Tensor:
         y = self.operator(x)
@@ -190,3 +191,11 @@ class Posterior(Tilted):
                 f"{tuple(x.shape)} gives {tuple(y.shape)}."
             )
         return y
+
+
+def _detached(belief: Normal) -> Normal:
+    """A belief that does not remember how it was made: a walk would keep all of it."""
+    mean, var, lean = (
+        c.detach() if isinstance(c, Tensor) else c for c in (belief.mean, belief.var, belief.lean)
+    )
+    return Normal(cast(Tensor, mean), var, lean)
