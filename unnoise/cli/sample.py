@@ -83,6 +83,8 @@ def sample(
     }
     about = {"model": run, "n": n, **pictures.recipe_of(model, how)}
     if leader is not None:
+        if guidance is None:
+            del about["guidance"]  # the model's own is not what a guide takes
         about["guide"] = guide
         how["guide"] = leader
     labels = pictures.turn(asked, n, wanted, first)
