@@ -118,10 +118,13 @@ def test_refusals(call, word: str):
 
 
 class _Broken(Projection):
+    keeps_range = True
+
     def __init__(self, how: str) -> None:
         self.how = how
 
     def __call__(self, x):
+        x = 2 * x if self.how == "range" else x
         x = x.abs() if self.how == "linear" else x
         return x - x.mean(0) if self.how == "rows" else x
 
@@ -135,6 +138,7 @@ class _Broken(Projection):
         ("linear", "test_it_is_linear_and_has_its_adjoint"),
         ("rows", "test_each_row_is_measured_by_itself"),
         ("gain", "test_what_is_measured_can_be_imposed"),
+        ("range", "test_it_keeps_the_range_that_it_says_it_keeps"),
     ],
 )
 def test_canaries(how: str, law: str):

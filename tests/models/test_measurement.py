@@ -101,6 +101,11 @@ def test_variations(model: Diffusion):
         (lambda m: m.sample(5, given=seen(), guidance=2.0), "towards what"),
         (lambda m: m.sample(5, given=seen("tds"), solver="heun"), "leave the solver out"),
         (lambda m: m.vary(torch.zeros(2, 1, 8, 8)), "is wanted"),
+        (lambda m: m.vary(torch.full((2, 1, 4, 4), 255.0)), "255; this model's data lies in -1"),
+        (
+            lambda m: m.sample(2, given=Measurement(MASK, torch.full((1, 1, 4, 4), -9.0))),
+            "the measured value runs from -9",
+        ),
         (lambda m: m.vary(torch.zeros(2, 1, 4, 4), 0.0), "strength = 0.0"),
         (lambda m: m.vary(torch.zeros(2, 1, 4, 4), 1.5), "strength = 1.5"),
         (lambda m: m.vary(torch.zeros(2, 1, 4, 4).long()), "int64"),

@@ -20,6 +20,8 @@ class Operator(ABC):
     """A linear map of events, and its adjoint."""
 
     family: ClassVar[str] = "operator"
+    keeps_range: ClassVar[bool] = False
+    """Whether what it measures lies between the event's least and greatest numbers, or is 0."""
 
     @abstractmethod
     def __call__(self, x: Tensor) -> Tensor:
@@ -54,6 +56,8 @@ class Mask(Projection):
             broadcasts against it, such as (1, H, W) for all channels of an image.
     """
 
+    keeps_range = True
+
     def __init__(self, known: Tensor) -> None:
         self.known = known > 0.5 if known.is_floating_point() else known.bool()
 
@@ -80,6 +84,8 @@ class Grey(Projection):
         channels: C.
     """
 
+    keeps_range = True
+
     def __init__(self, channels: Count = 3) -> None:
         self.channels, self.gain = channels, 1 / channels
 
@@ -101,6 +107,8 @@ class Downscale(Projection):
         factor: side of a square; lengths divide by it.
         axes: of the event: 1 or 2.
     """
+
+    keeps_range = True
 
     def __init__(self, factor: Count = 2, axes: Count = 2) -> None:
         self.factor, self.axes, self.gain = factor, axes, factor**-axes

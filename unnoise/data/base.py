@@ -79,6 +79,28 @@ class DataInfo:
             raise InputError(f"data {self.name!r} has no levels; it cannot be shown as a picture.")
         return (self.to_stored(x).float() * (255 / (self.levels - 1))).round().to(torch.uint8)
 
+    def check_range(self, x: Tensor, what: str, slack: float = 0.0) -> None:
+        """Refuse modelled values that are none, such as pixels from 0 to 255.
+
+        Arguments:
+            x: any number of modelled values.
+            what: they are called in the refusal.
+            slack: how far beyond the range they may lie, beside half of its width.
+
+        Raises:
+            InputError: discrete data lies in another range.
+        """
+        if self.levels is None or not x.numel():
+            return
+        low, high = sorted((self.offset, self.offset + self.scale * self.levels))
+        room = (high - low) / 2 + slack
+        least, most = float(x.min()), float(x.max())
+        if least < low - room or most > high + room:
+            raise InputError(
+                f"{what} runs from {least:g} to {most:g}; this model's data lies in {low:g} to "
+                f"{high:g}. Use model.info.to_model(levels)."
+            )
+
     def label(self, text: str) -> int:
         """The number of a class, given by its number or name.
 

@@ -252,6 +252,8 @@ class Diffusion(Flow):
             )
         if given is not None:
             given.check(self.shape)
+            if self.info is not None and given.operator.keeps_range:
+                self.info.check_range(given.value, "the measured value", 5 * given.std)
             denoiser, used = given.arrange(denoiser, used)
             cond = given.condition(cond, n)
         moments = self.moments()
@@ -308,6 +310,8 @@ class Diffusion(Flow):
         check_batch(x, "the data to vary")
         if tuple(x.shape) != (n, *self.shape):
             raise InputError(f"data of shape {tuple(x.shape)}; {(n, *self.shape)} is wanted.")
+        if self.info is not None:
+            self.info.check_range(x, "the data to vary")
         if not isinstance(strength, Real) or not 0 < strength <= 1:
             raise InputError(f"strength = {strength!r}: accepted are numbers above 0, up to 1.")
         angles = self.process.angle(torch.tensor([self.process.t_min, self.process.t_max]))

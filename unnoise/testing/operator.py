@@ -31,6 +31,13 @@ class OperatorContract(ABC):
         assert back.shape == x.shape and worst(operator.adjoint(y[2:3]), back[2:3], 1.0) < 1e-12
 
     @final
+    def test_it_keeps_the_range_that_it_says_it_keeps(self) -> None:
+        operator = self.make()
+        if operator.keeps_range:
+            y = operator(draw(20, *self.event()).clamp(-1, 1) + 3)
+            assert bool(((y == 0) | ((y >= 2 - 1e-12) & (y <= 4 + 1e-12))).all())
+
+    @final
     def test_what_is_measured_can_be_imposed(self) -> None:
         operator = self.make()
         if not isinstance(operator, Projection):
