@@ -324,6 +324,11 @@ def test_ctrl_c_after_the_last_step_is_not_forgotten(tmp_path: Path):
             signal.raise_signal(signal.SIGINT)
 
     model, heard = diffusion(), Heard()
-    with pytest.raises(KeyboardInterrupt):
-        fit(model, points(), **SETTINGS, out=tmp_path, listeners=[late, heard])
+    # In the background of a shell it is ignored from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            fit(model, points(), **SETTINGS, out=tmp_path, listeners=[late, heard])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert isinstance(heard.events[-1], Ended) and (tmp_path / "model.safetensors").is_file()

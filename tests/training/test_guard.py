@@ -135,7 +135,7 @@ def test_five_in_a_row_end_the_training_where_it_was_well(tmp_path: Path):
 @pytest.mark.parametrize("where", ["forward", "backward"])
 def test_the_layer_is_named(where: str):
     run = run_of(Training(batch=16))
-    layer = run.model.network.blocks[0]
+    layer = run.model.network.trunk.blocks[0]
 
     def break_forward(module: object, given: object, answer: torch.Tensor) -> torch.Tensor:
         return answer * torch.nan
@@ -150,11 +150,11 @@ def test_the_layer_is_named(where: str):
     if where == "forward":
         assert (
             "the loss became NaN" in warning
-            and "first the layer denoiser.network.blocks.0" in warning
+            and "first the layer denoiser.network.trunk.blocks.0" in warning
         )
     else:
         assert "the gradient became NaN" in warning
-        assert "first the gradient of denoiser.network.blocks.0" in warning
+        assert "first the gradient of denoiser.network.trunk.blocks.0" in warning
 
 
 def test_a_resumed_log_tells_a_bad_step_once(tmp_path: Path):
