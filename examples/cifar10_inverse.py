@@ -2,10 +2,10 @@
 
     python examples/cifar10_inverse.py --data cifar10-train.zip --test cifar10-test.zip
 
-Trains on pictures of 32x32 pixels (ten minutes on two CPU cores; --steps changes that), then
-takes test pictures that it has never seen, hides their colours, their middle, or all but the means
-of 4x4 pixels, and draws four guesses each, their mean and their spread, beside the originals. Stop
-it and start it again: the training goes on where it was.
+Trains on pictures of 32x32 pixels (a quarter of an hour on two CPU cores; --steps changes that),
+then takes test pictures that it has never seen, hides their colours, their middle, or all but the
+means of 4x4 pixels, and draws four guesses each, their mean and their spread, beside the originals.
+Stop it and start it again: the training goes on where it was.
 """
 
 import argparse
