@@ -19,9 +19,10 @@ PROCESSES = names("process")
 
 class TestGuided(DenoiserContract):
     def make(self, process, event):
-        inner = mixture(process, event)
-        pull = lambda x, t, cond: -0.1 * (x - 0.3).square().flatten(1).sum(1)  # noqa: E731
-        return Guided(inner, pull, 0.7)
+        def pull(x, t, cond):
+            return -0.1 * (x - 0.3).square().flatten(1).sum(1)
+
+        return Guided(mixture(process, event), pull, 0.7)
 
 
 class TestClassifierFree(DenoiserContract):

@@ -93,6 +93,17 @@ def test_it_mends_guidance_too():
     assert float((found[0] - wanted).abs().max()) > 7 * error
 
 
+def test_a_walk_that_begins_near_something_stays_near():
+    """All particles begin where the walk does, and not at the prior."""
+    there = torch.tensor([[-1.5, 1.0]]).double().expand(200, 2)
+    noise, seen = Noise(0, range(200)), Condition(measured=torch.full((200, 1), -1.0).double())
+    times = grid(PROCESS, 20, "logsnr", float(PROCESS.time(torch.tensor(0.2).double().atan())))
+    start = PROCESS.forward(there, times[0]).sample(noise.child("start"))
+    with torch.no_grad():
+        x = integrate(TDS(8), posterior(), start, times, seen, noise.child("walk"))
+    assert float((x - there).norm(dim=1).max()) < 1.5  # of the prior: beyond 2.5
+
+
 def test_rows_do_not_feel_each_other():
     together = drawn(TDS(4), posterior(), 6)
     alone = torch.cat([drawn(TDS(4), posterior(), 2, first) for first in (0, 2, 4)])

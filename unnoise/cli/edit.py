@@ -51,7 +51,7 @@ def edit(
         typer.Option(help="Make it one of this class: inverted under --label, decoded under this."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="mmps, pigdm, dps, replacement, repaint, or a {kind = ...} table.")
+        str, typer.Option(help="A name (see: unnoise show imputation) or a {kind = ...} table.")
     ] = "mmps",
     std: Annotated[
         float, typer.Option(help="Noise of what is given, in units of half its range.", min=0)
@@ -103,11 +103,14 @@ def edit(
     if out is not None and pictures.check_target(Path(out)) != ".png":
         raise InputError(f"{out}: an edit is shown as one .png; give it that suffix.")
     leader = guide_of(guide, plugin)
-    asked = pictures.whose_labels(model, leader)
-    wanted = None if label is None else pictures.info_of(asked).label(label)
+    named = pictures.whose_labels(model, leader)
+    wanted = None if label is None else pictures.info_of(named).label(label)
     paths = [Path(file) for file in files]
     how: dict[str, Any] = {"label": wanted}
     about = {"model": run, "edit": chosen[0], "files": files, "n": n, "seed": seed}
+    words = {"label": label, "relabel": relabel, "guidance": guidance, "guide": guide}
+    words |= {"method": method, "std": std, "solver": solver, "steps": steps}
+    about |= {name: word for name, word in words.items() if word is not None}
     given = {"guidance": guidance_of(guidance), "solver": solver_of(solver, None), "steps": steps}
     if between or relabel is not None:
         how |= {name: value for name, value in given.items() if value is not None}
@@ -127,9 +130,9 @@ def edit(
         elif colorize:
             job = editing.Restore(editing.grey(model), by, std=std)
         elif upscale is not None:
-            job = editing.Restore(editing.smaller(upscale, model), by, True, std)
+            job = editing.Undo(editing.smaller(upscale, model), by, std)
         else:
-            job = editing.Restore(editing.kernel(Path(deblur or "")), by, True, std)
+            job = editing.Undo(editing.kernel(Path(deblur or "")), by, std)
         with counted("pictures", quiet or json) as done:
             found = editing.edit(model, paths, job, n, done, seed=seed, **how)
     target = inside(run, "edits") if out is None else Path(out)

@@ -77,8 +77,11 @@ def evaluate(
     check_json(path)
     held_out = None if against is None else dataset(against)
     if isinstance(model, Classifier):
-        if how:
-            raise InputError(f"{run} holds a classifier, which is not sampled; leave {[*how]} out.")
+        useless = [*how, *(name for name, v in (("n", n), ("nll", nll)) if v is not None)]
+        if useless:
+            raise InputError(
+                f"{run} holds a classifier, which is not sampled; leave {useless} out."
+            )
         result = classify(model, settings, held_out)
         rows = levels(result)
     else:

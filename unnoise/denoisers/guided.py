@@ -117,13 +117,13 @@ class Guided(Tilted):
         self.guidance: Guidance = member(Guidance, guidance)
 
     def tilt(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tilt:
-        belief = self.inner(x, t, cond)
         alpha, sigma = self.process.scales(t, x)
         if not bool((alpha > 0).all()):
             raise InputError(
                 "guidance divides by alpha, which is 0 at t = 1 under "
                 f"{type(self.process).__name__}; start at t = {self.process.t_max:g}."
             )
+        belief = self.inner(x, t, cond)
         scale = self.guidance.scale_of(self.process, t)
         if bool((scale == 0).all()):
             return Tilt(belief, belief, x.new_zeros(len(x)))

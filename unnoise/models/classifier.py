@@ -83,11 +83,9 @@ class Classifier(Model):
         found = self.log_probs(x, t)
         kept, label = self._asked(cond)
         value = -found.gather(1, label[:, None])[:, 0] * kept
-        right = (found.argmax(1) == label) & kept
         value = value * self.times.correction(self.process, t).to(value)
         alpha, sigma = self.process.scales(t)
-        logs = {"log_snr": 2 * (alpha.log() - sigma.log()), "loss": value.detach()}
-        return Loss(value, {**logs, "accuracy": right.to(value)})
+        return Loss(value, {"log_snr": 2 * (alpha.log() - sigma.log()), "loss": value.detach()})
 
     def log_probs(self, x: Tensor, t: Tensor | float) -> Tensor:
         """log p(y | x_t) of every class, shape (B, classes), float32.

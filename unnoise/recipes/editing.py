@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from unnoise.core.errors import InputError
-from unnoise.core.operators import Blur, Downscale, Grey, Mask, Operator
+from unnoise.core.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.data import DataInfo
 from unnoise.data.gate import Look, RefusedFile, read_picture
 from unnoise.models import Diffusion, Imputation, Measurement
@@ -44,38 +44,50 @@ class Job(ABC):
 @final
 @dataclass(frozen=True)
 class Restore(Job):
-    """Results that agree with what an operator leaves of a picture.
+    """Results that agree with what is left of a whole picture once a part is hidden.
 
     Arguments:
         operator: what is left.
         by: the imputation.
-        itself: whether the file is what was left (a small or blurred picture), and not the whole.
+        std: standard deviation of the measurement's noise, in modelled units.
+    """
+
+    operator: Projection
+    by: Imputation
+    std: float = 0.0
+
+    def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
+        info = info_of(model)
+        x = read(path, info, info.shape)
+        value = self.operator(x)
+        seen = self.operator.impose(torch.zeros_like(x), value)
+        given = Measurement(self.operator, value, self.by, self.std)
+        samples = model.sample(count, given=given, **how).cpu()
+        return Edited({"given": info.to_bytes(x)[0], "seen": info.to_bytes(seen)[0]}, samples)
+
+
+@final
+@dataclass(frozen=True)
+class Undo(Job):
+    """Results of which an operator leaves the picture: a small or a blurred one.
+
+    Arguments:
+        operator: what made it.
+        by: the imputation.
         std: standard deviation of the measurement's noise, in modelled units.
     """
 
     operator: Operator
     by: Imputation
-    itself: bool = False
     std: float = 0.0
 
     def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
         info = info_of(model)
-        std = self.std
-        if self.itself:
-            event = self.operator(torch.zeros(1, *info.shape)).shape[1:]
-            value = read(path, info, event)
-            pixels = info.to_bytes(value)
-            shown = {"given": functional.interpolate(pixels, info.shape[1:])[0]}
-            std = max(std, abs(info.scale) / 12**0.5)  # a level is known to its width only
-        else:
-            x = read(path, info, info.shape)
-            value = self.operator(x)
-            seen = self.operator.adjoint(value)
-            if isinstance(self.operator, Grey):
-                seen = value.expand_as(x)
-            shown = {"given": info.to_bytes(x)[0], "seen": info.to_bytes(seen)[0]}
+        value = read(path, info, self.operator(torch.zeros(1, *info.shape)).shape[1:])
+        std = max(self.std, abs(info.scale) / 12**0.5)  # a level is known to its width only
         given = Measurement(self.operator, value, self.by, std)
-        return Edited(shown, model.sample(count, given=given, **how).cpu())
+        shown = functional.interpolate(info.to_bytes(value), info.shape[1:])[0]
+        return Edited({"given": shown}, model.sample(count, given=given, **how).cpu())
 
 
 @final

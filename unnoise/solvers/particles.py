@@ -68,15 +68,16 @@ class TDS(Solver):
                 f"TDS weighs particles by what is known of them, and {type(denoiser).__name__} "
                 "knows nothing; give it a Posterior or a Guided."
             )
-        swarm: Swarm = self._born(denoiser.process, x, noise) if memory is None else memory
+        process = denoiser.process
+        swarm: Swarm = self._born(process, x, leg.t, noise) if memory is None else memory
         every = torch.arange(len(x), device=x.device).repeat_interleave(self.particles)
         states = swarm.x.flatten(0, 1)
         tilt = denoiser.tilt(states, leg.t, None if cond is None else cond[every])
         known = swarm.log_weight + tilt.log_weight.double().reshape(shape)
-        kept = self._chosen(known, noise.child("resample")) if leg.s > 0 else None
-        if kept is None:
-            kept = self._drawn(known, noise.child("choose"))
-        number, known = kept
+        if leg.s > 0:
+            number, known = self._chosen(known, noise.child("resample"))
+        else:
+            number = _drawn(known, noise.child("choose"))
         index = (number + every[:: self.particles, None] * self.particles).flatten()
         plain, tilted = (_taken(leg.numbers(b, states), index) for b in (tilt.plain, tilt.tilted))
         z = noise.normal(x.new_empty(*number.shape, *x.shape[1:])).flatten(0, 1)
@@ -89,9 +90,13 @@ class TDS(Solver):
         gain = plain.log_prob(moved) - tilted.log_prob(moved) - tilt.log_weight[index]
         return Moved(here[:, 0], belief, Swarm(here, known + gain.double().reshape(shape)))
 
-    def _born(self, process: GaussianProcess, x: Tensor, noise: Noise) -> Swarm:
-        """The given state and K - 1 others of the prior."""
+    def _born(self, process: GaussianProcess, x: Tensor, t: Tensor, noise: Noise) -> Swarm:
+        """The given state, and K - 1 others: of the prior, or, where the walk begins later and so
+        near something, at that state too."""
         shape = (len(x), self.particles)
+        if float(t) < process.t_max:
+            near = x[:, None].expand(*shape, *x.shape[1:])
+            return Swarm(near, x.new_zeros(shape, dtype=torch.float64))
         prior = process.prior((len(x), *x.shape[1:]))
         z = noise.child("born").normal(x.new_empty(*shape, *x.shape[1:]))
         mean, spread = (c.to(x)[:, None] for c in (prior.mean, prior.variance.sqrt()))
@@ -112,10 +117,10 @@ class TDS(Solver):
         number = torch.where(uneven, _at(weight, places), numbers)
         return number, torch.where(uneven, 0.0, known)
 
-    def _drawn(self, known: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
-        """The number of one particle by its weight, (B, 1)."""
-        u = noise.uniform(known.new_empty(len(known), 1))
-        return _at(known.softmax(1), u), known
+
+def _drawn(known: Tensor, noise: Noise) -> Tensor:
+    """The number of one particle by its weight, (B, 1)."""
+    return _at(known.softmax(1), noise.uniform(known.new_empty(len(known), 1)))
 
 
 def _at(weight: Tensor, u: Tensor) -> Tensor:
