@@ -97,7 +97,7 @@ def test_bound_and_sensitivity_are_the_denoisers(data):
         (lambda m, x: m.decode(x * math.nan), "NaN"),
         (lambda m, x: m.encode(x[:0]), "no data"),
         (lambda m, x: m.encode(x, guidance=-1.0), "guidance"),
-        (lambda m, x: m.interpolate(x, x, 1), "at least 2"),
+        (lambda m, x: m.interpolate(x, x, 1), "count = 1: give a whole number, 2 to"),
         (lambda m, x: m.interpolate(x, x[:1]), "one shape"),
         (lambda m, x: m.elbo(x, steps=0), "steps"),
     ],

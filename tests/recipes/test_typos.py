@@ -144,9 +144,23 @@ def test_mistyped_kinds(old: str, new: str, sentence: str, tmp_path: Path):
     assert f"line {number})" in said
 
 
-@pytest.mark.parametrize("name", ["digit", "digts", "moon", "digits_unet"])
-def test_mistyped_names_of_recipes(name: str):
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("digit", "digits"),
+        ("digts", "digits"),
+        ("moon", "moons"),
+        ("digits_unet", "digits-unet"),
+    ],
+)
+def test_mistyped_names_of_recipes(name: str, right: str):
     with pytest.raises(InputError, match=f"recipe '{name}': no such recipe") as caught:
         load_recipe(name)
-    assert "Did you mean" in str(caught.value)
+    assert f"Did you mean {right!r}?" in str(caught.value)
+
+
+def test_names_like_no_recipe():
+    with pytest.raises(InputError, match="recipe 'photos': no such recipe") as caught:
+        load_recipe("photos")
+    assert "Did you mean" not in str(caught.value)
     assert all(known in str(caught.value) for known in shipped())

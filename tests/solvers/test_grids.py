@@ -73,8 +73,8 @@ def test_own_times():
 @pytest.mark.parametrize(
     ("steps", "rule", "start", "words"),
     [
-        (0, "logsnr", 1.0, "at least 1"),
-        (True, "logsnr", 1.0, "at least 1"),
+        (0, "logsnr", 1.0, "steps = 0: give a whole number, 1 to"),
+        (True, "logsnr", 1.0, "steps = True: give a whole number, 1 to"),
         (5, "logsnr", 1.5, "accepted are times above"),
         (5, "logsnr", 0.0, "accepted are times above"),
         (5, "logsnr", math.nan, "accepted are times above"),

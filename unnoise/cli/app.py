@@ -1,8 +1,13 @@
 """The verbs, and how every one of them ends: its exit code and its last line."""
 
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, NoReturn
 
 import typer
@@ -17,7 +22,7 @@ from unnoise.cli.sample import sample
 from unnoise.cli.show import show
 from unnoise.cli.train import train
 from unnoise.cli.verify import verify
-from unnoise.core.errors import InputError, UnnoiseError, memory_ran_out
+from unnoise.core.errors import InputError, UnnoiseError, line_within, memory_ran_out
 
 app = typer.Typer(
     name="unnoise",
@@ -64,7 +69,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        code = app(words, prog_name="unnoise", standalone_mode=False)
+        with _interruptible():
+            code = app(words, prog_name="unnoise", standalone_mode=False)
         if code == 130:  # Typer keeps the KeyboardInterrupt to itself
             _say("interrupted.", code)
         sys.stdout.flush()
@@ -74,6 +80,28 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # One of several leaves at once: on its way out it would wait for peers that may be gone.
     at_once = _stdout_is_gone() or "RANK" in os.environ
     os._exit(code) if at_once else sys.exit(code)
+
+
+@contextmanager
+def _interruptible() -> Generator[None]:
+    """Ctrl-C while modules load leaves at once: thrown into them it would leave halves behind."""
+    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if not usual or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+                os._exit(_say("interrupted.", 130))
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _plain_output() -> None:
@@ -107,7 +135,7 @@ def _ended(error: BaseException, more: bool) -> int:
         # What the user gave is the same for all processes of a machine: one of them says it.
         silent = isinstance(error, InputError) and os.environ.get("LOCAL_RANK", "0") != "0"
         return error.exit_code if silent else _say(str(error), error.exit_code)
-    if isinstance(error, KeyboardInterrupt | typer.Abort):
+    if isinstance(error, typer.Abort) or _was_interrupted(error):
         return _say("interrupted.", 130)
     if memory_ran_out(error):
         return _say("memory has run out. Try a smaller batch or fewer samples at once.", 3)
@@ -115,13 +143,22 @@ def _ended(error: BaseException, more: bool) -> int:
         return 141
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}.", 3)
+        return _say(line_within(f"{where}{error.strerror or error}."), 3)
     # Click's own complaints about words on the command line; its classes are not public here.
     message: Any = getattr(error, "format_message", None)
     if message is not None:
-        return _say(" ".join(str(message()).split()).rstrip(".") + ". See --help.", 2)
+        said = " ".join(str(message()).split()).rstrip(".")
+        return _say(line_within(f"{said}. See --help."), 2)
     line = f"{type(error).__name__}: {error}".splitlines()[0]
-    return _say(f"this is a bug in unnoise: {line} (--traceback shows more; please report it)", 1)
+    more_of_it = "(--traceback shows more; please report it)"
+    return _say(line_within(f"this is a bug in unnoise: {line} {more_of_it}"), 1)
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C, by whatever way."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _say(text: str, code: int) -> int:

@@ -25,6 +25,7 @@ from unnoise.cli.options import (
     load_model,
     solver_of,
 )
+from unnoise.core.ranges import LAST_SAMPLE
 
 
 def sample(
@@ -40,7 +41,9 @@ def sample(
     grid: GridOption = None,
     eta: Annotated[float | None, typer.Option(help="Randomness of --solver ddim, 0 to 1.")] = None,
     seed: SeedOption = 0,
-    first: Annotated[int, typer.Option(help="Number of the first sample.", min=0)] = 0,
+    first: Annotated[
+        int, typer.Option(help="Number of the first sample.", min=0, max=LAST_SAMPLE)
+    ] = 0,
     fast: Annotated[
         bool, typer.Option("--fast", help="One batch instead of padded chunks: equal to rounding.")
     ] = False,

@@ -15,11 +15,13 @@ import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
+from numbers import Integral
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, short
 
 
 def _signed(word: int) -> int:
@@ -52,7 +54,7 @@ class Noise:
     """Independent streams of random numbers, one for each sample.
 
     Arguments:
-        seed: any integer; seeds 0 and 1 share nothing.
+        seed: any integer of at most a hundred digits; seeds 0 and 1 share nothing.
         index: the samples' numbers, one for each row of the tensors drawn, e.g. ``range(64)``.
 
     Drawing is pure: the same call twice gives the same numbers. Whoever needs fresh ones takes a
@@ -60,6 +62,7 @@ class Noise:
     """
 
     def __init__(self, seed: int, index: Sequence[int]) -> None:
+        check_seed(seed)
         root = _digest(b"seed", str(int(seed)).encode())
         words = [_words(_digest(root, str(int(i)).encode())) for i in index]
         self._streams = torch.tensor(words, dtype=torch.int64).reshape(-1, 2)
@@ -135,8 +138,20 @@ def permutation(noise: Noise, n: int) -> Tensor:
     return keys[0].argsort(stable=True)
 
 
+def check_seed(seed: Any) -> None:
+    """Refuse what is no seed.
+
+    Raises:
+        InputError: it is no whole number, of Python or numpy, or has more than a hundred digits.
+    """
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not whole or abs(int(seed)) >= 10**100:
+        raise InputError(f"seed = {short(seed)}: give a whole number of at most a hundred digits.")
+
+
 def key(seed: int, *path: str | int) -> int:
     """A 63-bit seed for foreign generators (torch's own, for dropout and weights)."""
+    check_seed(seed)
     text = "/".join(map(str, (seed, *path))).encode()
     return int.from_bytes(_digest(b"key", text)[:8], "little") >> 1
 

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.nn import functional
 from unnoise.core.broadcast import check_batch
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, Positive
+from unnoise.core.ranges import Kernel, Positive, Several, Shape, Table, Width
 from unnoise.core.registry import register
 
 
@@ -86,7 +86,7 @@ class Grey(Projection):
 
     keeps_range = True
 
-    def __init__(self, channels: Count = 3) -> None:
+    def __init__(self, channels: Width = 3) -> None:
         self.channels, self.gain = channels, 1 / channels
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class Downscale(Projection):
 
     keeps_range = True
 
-    def __init__(self, factor: Count = 2, axes: Count = 2) -> None:
+    def __init__(self, factor: Width = 2, axes: Several = 2) -> None:
         self.factor, self.axes, self.gain = factor, axes, factor**-axes
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ class Blur(Operator):
             lists for images.
     """
 
-    def __init__(self, kernel: tuple[float, ...] | tuple[tuple[float, ...], ...]) -> None:
+    def __init__(self, kernel: Annotated[tuple[float, ...], Table] | Kernel) -> None:
         self.kernel = torch.tensor(kernel, dtype=torch.float64)
         if self.kernel.ndim not in (1, 2) or any(n % 2 == 0 for n in self.kernel.shape):
             raise InputError(
@@ -167,6 +167,9 @@ class Blur(Operator):
         return convolve(flat, turned, padding=padding).reshape(x.shape)
 
 
+_MOST_NUMBERS = 2**27  # in all directions together: a gigabyte in float64
+
+
 @register("operator", "random-rows")
 @final
 class RandomRows(Projection):
@@ -181,10 +184,15 @@ class RandomRows(Projection):
         Candes, Romberg and Tao, Robust uncertainty principles, IEEE Trans. Inf. Theory 2006.
     """
 
-    def __init__(self, shape: tuple[Count, ...], share: Positive = 0.25, seed: int = 0) -> None:
+    def __init__(self, shape: Shape, share: Positive = 0.25, seed: int = 0) -> None:
         self.shape = tuple(shape)
         size = math.prod(self.shape)
         count = min(size, max(1, round(share * size)))
+        if count * size > _MOST_NUMBERS:
+            raise InputError(
+                f"random rows for events of {size:,} numbers: {count:,} of them are too many; "
+                "take a smaller share."
+            )
         drawn = Noise(seed, range(count)).child("rows").normal(torch.empty(count, size).double())
         self.rows = torch.linalg.qr(drawn.T).Q.T.contiguous()
 

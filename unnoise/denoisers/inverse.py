@@ -18,7 +18,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.operators import Operator
-from unnoise.core.ranges import Count, NotNegative, Positive
+from unnoise.core.ranges import Draws, NotNegative, Positive
 from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.denoisers.tilted import Tilt, Tilted
 
@@ -68,7 +68,7 @@ class PiGDM(Method):
     """
 
     data_std: Positive = 0.5
-    iterations: Count = 5
+    iterations: Draws = 5
 
     def weigh(self, seen: Seen) -> Tensor:
         signal, noise = (seen.alpha * self.data_std) ** 2, seen.sigma**2
@@ -90,7 +90,7 @@ class MMPS(Method):
         NeurIPS 2024, section 4.2.
     """
 
-    iterations: Count = 1
+    iterations: Draws = 1
 
     def weigh(self, seen: Seen) -> Tensor:
         return _solved(seen, seen.tweedie, self.iterations)

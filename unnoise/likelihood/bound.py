@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
+from unnoise.core.ranges import MOST, MOST_DRAWS, real, whole
 from unnoise.likelihood.bits import Bits, bits_per_dim
+from unnoise.likelihood.given import check_answer, check_data
 from unnoise.processes import GaussianProcess
 from unnoise.processes.bound import Bins, decoder_loss, prior_kl, step_kl
 
@@ -84,17 +85,18 @@ def elbo(
 
     Raises:
         InputError: x0 holds NaN or no data, steps or draws < 1, or the levels are none.
+        NumbersError: the bound would be NaN or infinite.
 
     References:
         Ho et al., Denoising diffusion probabilistic models, NeurIPS 2020, eq. 5 and 13.
     """
-    if len(x0) == 0 or not bool(torch.isfinite(x0).all()):
-        raise InputError("the data is empty or holds NaN or infinite numbers; it has no bound.")
+    check_data(x0)
     process: GaussianProcess = denoiser.process
-    count = process.steps or 1000 if steps is None else steps
-    if count < 1 or draws < 1:
-        raise InputError(f"steps = {count}, draws = {draws}: give whole numbers of at least 1.")
-    bins = None if levels is None else Bins(levels, low, high)
+    count = process.steps or 1000 if steps is None else whole(steps, "steps", 1, MOST)
+    draws = whole(draws, "draws", 1, MOST_DRAWS)
+    bins = None
+    if levels is not None:
+        bins = Bins(whole(levels, "levels", 1, MOST), real(low, "low"), real(high, "high"))
     noise = Noise(0, range(len(x0))) if noise is None else noise
 
     def term(number: int, draw: int) -> Tensor:
@@ -113,4 +115,6 @@ def elbo(
     error = sums.std(0) / math.sqrt(draws) if draws > 1 else torch.full_like(sums[0], math.nan)
     mean = found.mean(0)
     shape = tuple(x0.shape[1:])
-    return Bound(prior_kl(process, x0), mean[:, 1:], mean[:, 0], error, shape, bins)
+    bound = Bound(prior_kl(process, x0), mean[:, 1:], mean[:, 0], error, shape, bins)
+    check_answer(bound.total, "the bound", x0)
+    return bound

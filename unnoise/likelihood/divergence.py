@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count
+from unnoise.core.ranges import Draws
 from unnoise.core.registry import register
 
 
@@ -85,7 +85,7 @@ class Hutchinson(Probed):
         Hutchinson, 1990; Song et al., ICLR 2021, eq. 40.
     """
 
-    probes: Count = 1
+    probes: Draws = 1
 
     def draw(self, x: Tensor, noise: Noise) -> Tensor:
         return noise.rademacher(x)
@@ -104,7 +104,7 @@ class GaussianProbes(Probed):
         Grathwohl et al., FFJORD, ICLR 2019, section 3.1.
     """
 
-    probes: Count = 1
+    probes: Draws = 1
 
     def draw(self, x: Tensor, noise: Noise) -> Tensor:
         return noise.normal(x)

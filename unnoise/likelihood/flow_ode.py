@@ -12,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import check_batch
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
+from unnoise.core.ranges import MOST_STEPS, real, whole
 from unnoise.core.registry import member
 from unnoise.likelihood.divergence import Divergence, Hutchinson
+from unnoise.likelihood.given import check_answer, check_data
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,15 @@ def log_prob(
 
     Raises:
         InputError: x holds NaN, steps < 1, or times that do not rise.
+        NumbersError: the answer would be NaN or infinite.
     """
-    check_batch(x, "the data")
-    if steps < 1:
-        raise InputError(f"steps = {steps}: give a whole number of at least 1.")
+    check_data(x)
+    steps = whole(steps, "steps", 1, MOST_STEPS)
     process = denoiser.process
     rule = member(Divergence, Hutchinson() if divergence is None else divergence)
     noise = Noise(0, range(len(x))) if noise is None else noise
-    begin, last = process.t_min if t is None else t, process.t_max if end is None else end
+    begin = process.t_min if t is None else real(t, "t")
+    last = process.t_max if end is None else real(end, "end")
     if not 0 < begin < last <= process.t_max:
         raise InputError(
             f"t = {begin:g}, end = {last:g}: accepted are times above 0, t before end, and end up "
@@ -117,6 +119,7 @@ def log_prob(
     assert total is not None
     scale = chart.log_scale(-1) - chart.log_scale(0)
     values = chart.terminal(latent) + total + scale
+    check_answer(values, "log p", x)
     return Likelihood(values.mean(0), rule.standard_error(values), latent, steps + 1)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, short
 from unnoise.networks import Network
 
 Labels = int | Sequence[int] | Tensor | None
@@ -36,10 +36,12 @@ def conditions(
     Raises:
         InputError: labels it does not know, of the wrong number, or where it reads none.
     """
+    if cond is not None and not isinstance(cond, Condition):
+        raise InputError(f"cond is a {type(cond).__name__}; give Condition(label=...).")
     known = network.classes if known is None else known
     if not network.reads and known is None:
         if label is not None:
-            raise InputError(f"label = {label}: this model was trained without labels.")
+            raise InputError(f"label = {short(label)}: this model was trained without labels.")
         if cond is not None and cond.slots and len(cond) != n:
             raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")
         return cond
@@ -50,11 +52,11 @@ def conditions(
         turn = torch.arange(first, first + n) % classes
         try:
             chosen = turn if label is None else torch.as_tensor(label)
-        except (TypeError, ValueError, RuntimeError) as error:
-            raise InputError(f"label = {label!r}: give whole numbers.") from error
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            raise InputError(f"label = {short(label)}: give whole numbers.") from error
         whole = chosen.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
         if not whole or chosen.ndim > 1 or chosen.numel() not in (1, n):
-            raise InputError(f"label = {label}: give one whole number, or {n} of them.")
+            raise InputError(f"label = {short(label)}: give one whole number, or {n} of them.")
         cond = Condition(label=chosen.long().reshape(-1).expand(n))
     if len(cond) != n:
         raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")

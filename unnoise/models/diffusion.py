@@ -1,18 +1,18 @@
 """A diffusion model: a network, a process, and what it is taught, as one thing to use."""
 
+import math
 from collections.abc import Iterator, Sequence
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import check_batch
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
-from unnoise.core.errors import InputError, NumbersError
-from unnoise.core.noise import Noise
-from unnoise.core.ranges import MOST
+from unnoise.core.errors import InputError, NumbersError, short
+from unnoise.core.noise import Noise, check_seed
+from unnoise.core.ranges import LAST_SAMPLE, MOST, whole
 from unnoise.core.registry import member, register
 from unnoise.data import DataInfo
 from unnoise.denoisers import (
@@ -23,6 +23,7 @@ from unnoise.denoisers import (
     Point,
     Variance,
 )
+from unnoise.likelihood.given import check_data
 from unnoise.models.base import Phase
 from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.files import save
@@ -35,6 +36,8 @@ from unnoise.objectives import Loss, Objective, Regression
 from unnoise.processes import VP, GaussianProcess
 from unnoise.solvers import Ancestral, Grid, Solver, Step, trajectory
 from unnoise.solvers import grid as make_grid
+
+_TOGETHER = 2**26  # numbers of all samples of a chunk
 
 
 @register("model", "diffusion")
@@ -220,13 +223,16 @@ class Diffusion(Flow):
         guide: Any = None,
     ) -> tuple[list[Iterator[Step]], int, int | None]:
         """Check everything; the walk of each chunk, its number of steps, and the threads to use."""
-        if not _whole(n) or not 1 <= n <= MOST:
-            raise InputError(f"n = {n!r}: give a whole number of samples, 1 to {MOST:,}.")
-        if not _whole(first) or first < 0:
-            raise InputError(f"first = {first!r}: samples are numbered from 0.")
-        if not _whole(seed):
-            raise InputError(f"seed = {seed!r}: give a whole number.")
+        n = whole(n, "n", 1, MOST, " of samples")
+        first = whole(first, "first", 0, LAST_SAMPLE)
+        check_seed(seed)
+        if given is not None and not isinstance(given, Measurement):
+            raise InputError(f"given = {short(given)}: give a Measurement(operator, value).")
         how = self.sampling
+        if near is not None and not (isinstance(near, tuple) and len(near) == 2):
+            raise InputError(f"near = {short(near)}: give a pair, (data, strength).")
+        if exact:
+            self._check_chunk(how.chunk)
         # A measurement pulls at every belief; the noise of ancestral steps forgives its errors.
         default = how.solver if given is None else Ancestral()
         used: Solver = member(Solver, default if solver is None else solver)
@@ -234,15 +240,17 @@ class Diffusion(Flow):
         lead.check(self)
         asked = None if guidance is None else member(Guidance, guidance)
         free = cond is None and label is None and not lead.needs_label
-        if (given or near) and free:
+        if (given is not None or near is not None) and free:
             if guide is None and guidance is not None:
-                raise InputError(f"guidance = {guidance}: towards what? Give a label.")
+                raise InputError(f"guidance = {short(guidance)}: towards what? Give a label.")
             cond = unconditional(self.network, n)
             asked = Constant(0.0) if guide is None else asked
         else:
             cond = conditions(self.network, n, cond, label, first, lead.classes(self))
         if guide is None and guidance not in (None, 1) and not self.network.reads:
-            raise InputError(f"guidance = {guidance}: this model knows no labels to guide towards.")
+            raise InputError(
+                f"guidance = {short(guidance)}: this model knows no labels to guide towards."
+            )
         own: Guidance = member(Guidance, how.guidance)
         denoiser = lead.arrange(self.denoiser, lead.scale(asked, own))
         if used.couples_batch and exact:
@@ -302,31 +310,38 @@ class Diffusion(Flow):
         References:
             Meng et al., SDEdit, ICLR 2022, algorithm 1.
         """
+        check_data(x, "the data to vary", self.shape)
         return self.sample(len(x), near=(x, strength), **how)
 
     def _level(self, near: tuple[Tensor, float], n: int) -> float:
         """The time to which data is noised before it is walked back."""
         x, strength = near
-        check_batch(x, "the data to vary")
-        if tuple(x.shape) != (n, *self.shape):
-            raise InputError(f"data of shape {tuple(x.shape)}; {(n, *self.shape)} is wanted.")
+        check_data(x, "the data to vary", self.shape)
+        if len(x) != n:
+            raise InputError(f"{n} samples near {len(x)} data; give one for each.")
         if self.info is not None:
             self.info.check_range(x, "the data to vary")
         if not isinstance(strength, Real) or not 0 < strength <= 1:
-            raise InputError(f"strength = {strength!r}: accepted are numbers above 0, up to 1.")
+            raise InputError(
+                f"strength = {short(strength)}: accepted are numbers above 0, up to 1."
+            )
         angles = self.process.angle(torch.tensor([self.process.t_min, self.process.t_max]))
         return float(self.process.time(angles[0] + strength * (angles[1] - angles[0])))
+
+    def _check_chunk(self, chunk: int) -> None:
+        """Refuse to compute more together than any model file should ask for."""
+        size = math.prod(self.shape)
+        if chunk * size > _TOGETHER:
+            raise InputError(
+                f"sampling.chunk = {chunk:,}: so many events of {size:,} numbers are too much at "
+                f"once. Make it at most {max(1, _TOGETHER // size):,}, or say exact=False."
+            )
 
     # -- files ----------------------------------------------------------------------------------
 
     def save(self, path: str) -> None:
         """Write the model into one file that is complete by itself; ``unnoise.load`` reads it."""
         save(self, path)
-
-
-def _whole(value: object) -> bool:
-    """Whether something is a whole number, of Python or numpy."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def _chunks(n: int, size: int) -> Iterator[list[int]]:

@@ -12,9 +12,12 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
+from unnoise.core.ranges import LAST_SAMPLE, MOST_DRAWS, whole
 from unnoise.core.registry import member
+from unnoise.core.threads import set_threads
 from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, NetworkDenoiser
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
+from unnoise.likelihood.given import check_data
 from unnoise.models.base import Generative
 from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.latents import carry, slerp
@@ -61,6 +64,7 @@ class Flow(Generative, ABC):
             how: ``t``, ``end``, ``steps`` and ``divergence`` of ``unnoise.log_prob``.
         """
         x, cond, denoiser = self._given(x, cond, label, guidance)
+        first = whole(first, "first", 0, LAST_SAMPLE)
         results: list[Likelihood] = []
         with self.still(self.sampling.threads):
             for rows in torch.arange(len(x)).split(AT_ONCE):
@@ -160,11 +164,11 @@ class Flow(Generative, ABC):
         References:
             Song et al., Denoising diffusion implicit models, ICLR 2021, section 5.3.
         """
-        if not isinstance(count, int) or count < 2 or x.shape != y.shape:
-            raise InputError(
-                f"count = {count!r}, shapes {tuple(x.shape)} and {tuple(y.shape)}: give at least "
-                "2, and two batches of one shape."
-            )
+        count = whole(count, "count", 2, MOST_DRAWS)
+        for end in (x, y):
+            check_data(end, "the data", self.shape)
+        if len(x) != len(y):
+            raise InputError(f"between {len(x)} and {len(y)} data: give two batches of one shape.")
         a, b = self.encode(x, **how), self.encode(y, **how)
         shares = torch.linspace(0, 1, count).tolist()
         return torch.stack([self.decode(slerp(a, b, share), **how) for share in shares])
@@ -191,12 +195,7 @@ class Flow(Generative, ABC):
         self, x: Tensor, cond: Condition | None, label: Labels, guidance: Guidance | float
     ) -> tuple[Tensor, Condition | None, GaussianDenoiser]:
         """Data and condition, checked, and the denoiser that is meant."""
-        if tuple(x.shape[1:]) != self.shape:
-            raise InputError(f"data of shape {tuple(x.shape[1:])}; this model knows {self.shape}.")
-        if len(x) == 0:
-            raise InputError("there is no data; give at least one example.")
-        if not bool(torch.isfinite(x).all()):
-            raise InputError("the data holds NaN or infinite numbers; it has no likelihood.")
+        check_data(x, "the data", self.shape)
         if cond is None and label is None:
             cond = unconditional(self.denoiser.network, len(x))
         else:
@@ -219,7 +218,7 @@ class Flow(Generative, ABC):
         before, training = torch.get_num_threads(), self.training
         self.eval()
         if threads is not None and threads != before:
-            torch.set_num_threads(threads)
+            set_threads(threads)
         try:
             # Not inference_mode: guidance differentiates inside.
             with torch.no_grad():

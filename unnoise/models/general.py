@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
+from unnoise.core.ranges import MOST, whole
 from unnoise.core.registry import member
 from unnoise.data import DataInfo
 from unnoise.denoisers import NetworkScore
 from unnoise.likelihood import Likelihood, log_prob
+from unnoise.likelihood.given import check_data
 from unnoise.models.base import Generative, Phase
 from unnoise.models.conditions import Labels, conditions
 from unnoise.models.sampling import Sampling
@@ -78,6 +79,7 @@ class ScoreDiffusion(Generative):
             seed: any integer.
             solver, steps: of the walk back; None takes the model's own.
         """
+        n = whole(n, "n", 1, MOST, " of samples")
         how = self.sampling
         cond = conditions(self.score_model.network, n, cond, label)
         noise, process = Noise(seed, range(n)), self.score_model.process
@@ -93,7 +95,6 @@ class ScoreDiffusion(Generative):
         self, x: Tensor, cond: Condition | None = None, *, seed: int = 0, **how: Any
     ) -> Likelihood:
         """Log-density by the probability-flow ODE; ``how`` as in ``unnoise.log_prob``."""
-        if tuple(x.shape[1:]) != self.shape:
-            raise InputError(f"data of shape {tuple(x.shape[1:])}; this model knows {self.shape}.")
+        check_data(x, "the data", self.shape)
         with torch.no_grad():
             return log_prob(self.score_model, x, cond, noise=Noise(seed, range(len(x))), **how)

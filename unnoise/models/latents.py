@@ -5,7 +5,9 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
+from unnoise.core.ranges import MOST_STEPS, whole
 from unnoise.denoisers import GaussianDenoiser
+from unnoise.likelihood.given import check_answer
 from unnoise.solvers import Solver, grid, integrate
 
 
@@ -29,14 +31,18 @@ def carry(
 
     Raises:
         InputError: the solver only walks back, or the states hold NaN.
+        NumbersError: it ends in NaN or infinite numbers.
     """
     if not solver.both_ways:
         raise InputError(
             f"solver {type(solver).__name__} only walks back; encoding needs one of an ODE that "
             'walks both ways: "dopri5", "euler", "heun" or "rk4".'
         )
+    steps = whole(steps, "steps", 1, MOST_STEPS - 1)
     times = grid(denoiser.process, steps + 1)[:-1]
-    return integrate(solver, denoiser, x, times.flip(0) if outward else times, cond)
+    found = integrate(solver, denoiser, x, times.flip(0) if outward else times, cond)
+    check_answer(found, "the state at the end of the flow", x)
+    return found
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

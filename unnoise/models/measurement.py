@@ -7,13 +7,13 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
-from unnoise.core.broadcast import check_batch
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, short
 from unnoise.core.operators import Operator, Projection
-from unnoise.core.ranges import Count, NotNegative, Positive
+from unnoise.core.ranges import Draws, NotNegative, Positive, real
 from unnoise.core.registry import member, register
 from unnoise.denoisers import MMPS, GaussianDenoiser, Method, PiGDM, Posterior
+from unnoise.likelihood.given import check_data
 from unnoise.solvers import DPS, TDS, Ancestral, Replacing, Settled, Solver
 
 
@@ -68,7 +68,7 @@ class Weighed(Imputation):
         method: how it believes.
     """
 
-    particles: Count
+    particles: Draws
     method: Method
 
     def arrange(
@@ -92,7 +92,7 @@ class Replaced(Imputation):
         resample: how often each step is walked.
     """
 
-    resample: Count = 1
+    resample: Draws = 1
 
     def arrange(
         self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
@@ -124,19 +124,19 @@ class Descended(Imputation):
 
 
 @register("imputation", "mmps")
-def mmps(iterations: Count = 1) -> Imputation:
+def mmps(iterations: Draws = 1) -> Imputation:
     """Moment matching; exact where the data is Gaussian. See ``MMPS``."""
     return Believed(MMPS(iterations))
 
 
 @register("imputation", "pigdm")
-def pigdm(data_std: Positive = 0.5, iterations: Count = 5) -> Imputation:
+def pigdm(data_std: Positive = 0.5, iterations: Draws = 5) -> Imputation:
     """Pseudo-inverse guidance. See ``PiGDM``."""
     return Believed(PiGDM(data_std, iterations))
 
 
 @register("imputation", "tds")
-def tds(particles: Count = 16, data_std: Positive = 0.5) -> Imputation:
+def tds(particles: Draws = 16, data_std: Positive = 0.5) -> Imputation:
     """Particles: slow, and with more of them as exact as the model is. See ``TDS``."""
     return Weighed(particles, PiGDM(data_std))
 
@@ -154,7 +154,7 @@ def replacement() -> Imputation:
 
 
 @register("imputation", "repaint")
-def repaint(resample: Count = 10) -> Imputation:
+def repaint(resample: Draws = 10) -> Imputation:
     """Replacement with every step walked several times. See ``Replacing``."""
     return Replaced(resample)
 
@@ -185,7 +185,11 @@ class Measurement:
         Raises:
             InputError: its shape is another, or it holds what is no number.
         """
-        check_batch(self.value, "the measured value")
+        if not isinstance(self.operator, Operator):
+            raise InputError(f"operator = {short(self.operator)}: give one, such as Mask(shown).")
+        if real(self.std, "std") < 0:
+            raise InputError(f"std = {short(self.std)}: accepted are numbers from 0.")
+        check_data(self.value, "the measured value")
         wanted = self.operator(self.value.new_zeros(1, *event)).shape[1:]
         if self.value.shape[1:] != wanted:
             raise InputError(

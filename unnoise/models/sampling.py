@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from unnoise.core.ranges import Count
+from unnoise.core.ranges import Chunk, Steps, Threads
 from unnoise.core.registry import register
 from unnoise.denoisers import Guidance
 from unnoise.solvers import Auto, AutoGrid, Grid, Solver
@@ -28,8 +28,8 @@ class Sampling:
     family: ClassVar[str] = "sampling"
 
     solver: Solver = Auto()
-    steps: Count = 18
+    steps: Steps = 18
     grid: Grid = AutoGrid()
     guidance: Guidance | float = 1.0
-    chunk: Count = 64
-    threads: Count = 1
+    chunk: Chunk = 64
+    threads: Threads = 1

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from unnoise.core.errors import InputError
 from unnoise.core.noise import seeded
-from unnoise.core.ranges import Count, Fraction
+from unnoise.core.ranges import Depth, Examples, Fraction, Multipliers, Several, Shape, Width
 from unnoise.core.registry import register
 from unnoise.networks.blocks import norm
 from unnoise.networks.descent import Descent
@@ -67,11 +67,11 @@ class MLPClassifier(ClassifierNetwork):
 
     def __init__(
         self,
-        shape: tuple[Count, ...],
-        classes: Count,
-        width: Count = 256,
-        depth: Count = 2,
-        context: Count = 64,
+        shape: Shape,
+        classes: Examples,
+        width: Width = 256,
+        depth: Depth = 2,
+        context: Width = 64,
         dropout: Fraction = 0.0,
         seed: int = 0,
     ) -> None:
@@ -143,13 +143,13 @@ class HalfUNet(ClassifierNetwork):
 
     def __init__(
         self,
-        shape: tuple[Count, ...],
-        classes: Count,
-        width: Count = 32,
-        multipliers: tuple[Count, ...] = (1, 2),
-        blocks: Count = 1,
+        shape: Shape,
+        classes: Examples,
+        width: Width = 32,
+        multipliers: Multipliers = (1, 2),
+        blocks: Several = 1,
         dropout: Fraction = 0.0,
-        patch: Count = 1,
+        patch: Several = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()

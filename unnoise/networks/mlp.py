@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import seeded
-from unnoise.core.ranges import Count, Fraction
+from unnoise.core.ranges import Depth, Examples, Fraction, Several, Shape, Width
 from unnoise.core.registry import register
 from unnoise.networks.base import Network
 from unnoise.networks.embeddings import Context, zero
@@ -90,13 +90,13 @@ class MLP(Network):
 
     def __init__(
         self,
-        shape: tuple[Count, ...],
-        width: Count = 256,
-        depth: Count = 2,
-        context: Count = 64,
-        classes: Count | None = None,
+        shape: Shape,
+        width: Width = 256,
+        depth: Depth = 2,
+        context: Width = 64,
+        classes: Examples | None = None,
         dropout: Fraction = 0.0,
-        outputs: Count = 1,
+        outputs: Several = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import seeded
-from unnoise.core.ranges import Count, Fraction
+from unnoise.core.ranges import Examples, Fraction, Multipliers, Several, Shape, Width
 from unnoise.core.registry import register
 from unnoise.networks.base import Network
 from unnoise.networks.blocks import Attention, ResidualBlock, convolution, norm
@@ -44,14 +44,14 @@ class UNet(Network):
 
     def __init__(
         self,
-        shape: tuple[Count, ...],
-        width: Count = 32,
-        multipliers: tuple[Count, ...] = (1, 2),
-        blocks: Count = 1,
-        classes: Count | None = None,
+        shape: Shape,
+        width: Width = 32,
+        multipliers: Multipliers = (1, 2),
+        blocks: Several = 1,
+        classes: Examples | None = None,
         dropout: Fraction = 0.0,
-        outputs: Count = 1,
-        patch: Count = 1,
+        outputs: Several = 1,
+        patch: Several = 1,
         seed: int = 0,
     ) -> None:
         super().__init__()

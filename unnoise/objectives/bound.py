@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, NotNegative
+from unnoise.core.ranges import ChainSteps, Count, NotNegative
 from unnoise.core.registry import register
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.objectives.base import Loss, Objective
@@ -107,7 +107,7 @@ class Elbo(Objective):
         models, NeurIPS 2020, eq. 5 and 13.
     """
 
-    steps: Count | None = None
+    steps: ChainSteps | None = None
     levels: Count | None = None
     low: float = -1.0
     high: float = 1.0
@@ -150,7 +150,7 @@ class Hybrid(Objective):
 
     weight: NotNegative = 1e-3
     error: Weight = EpsWeight()
-    steps: Count | None = None
+    steps: ChainSteps | None = None
     levels: Count | None = None
     low: float = -1.0
     high: float = 1.0

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count
+from unnoise.core.ranges import Draws
 from unnoise.core.registry import register
 from unnoise.denoisers import GaussianDenoiser, ScoreModel
 from unnoise.objectives.base import Loss, Objective
@@ -212,7 +212,7 @@ class SlicedScoreMatching(Objective):
         Song et al., Sliced score matching, UAI 2019, eq. 7.
     """
 
-    projections: Count = 1
+    projections: Draws = 1
     times: Times = Uniform()
     weight: Weight = EpsWeight()
 
@@ -241,7 +241,7 @@ class ReducedSlicedScoreMatching(Objective):
         Song et al., Sliced score matching, UAI 2019, eq. 8.
     """
 
-    projections: Count = 1
+    projections: Draws = 1
     times: Times = Uniform()
     weight: Weight = EpsWeight()
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count
+from unnoise.core.ranges import Draws, Steps
 from unnoise.denoisers import ScoreModel
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.matching import reduced_sliced_score_matching
@@ -34,8 +34,8 @@ class PathScoreMatching(Objective):
         modeling through SDEs, ICLR 2021, section 3.3.
     """
 
-    steps: Count = 30
-    projections: Count = 1
+    steps: Steps = 30
+    projections: Draws = 1
 
     def __call__(
         self, denoiser: ScoreModel, x0: Tensor, cond: Condition | None, noise: Noise

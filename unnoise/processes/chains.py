@@ -4,13 +4,13 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
 import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import Count, NotNegative, Positive
+from unnoise.core.ranges import ChainSteps, NotNegative, Positive, Table
 from unnoise.core.registry import register
 from unnoise.processes.gaussian import GaussianProcess
 
@@ -41,7 +41,7 @@ class LinearBetas(Betas):
 
     first: Positive = 1e-4
     last: Positive = 0.02
-    steps: Count = 1000
+    steps: ChainSteps = 1000
 
     def values(self) -> Tensor:
         return torch.linspace(self.first, self.last, self.steps, dtype=torch.float64)
@@ -63,7 +63,7 @@ class ScaledLinearBetas(Betas):
 
     first: Positive = 0.00085
     last: Positive = 0.012
-    steps: Count = 1000
+    steps: ChainSteps = 1000
 
     def values(self) -> Tensor:
         ends = math.sqrt(self.first), math.sqrt(self.last)
@@ -88,7 +88,7 @@ class SigmoidBetas(Betas):
     first: Positive = 1e-4
     last: Positive = 0.02
     width: Positive = 6.0
-    steps: Count = 1000
+    steps: ChainSteps = 1000
 
     def values(self) -> Tensor:
         u = torch.linspace(-self.width, self.width, self.steps, dtype=torch.float64)
@@ -115,7 +115,7 @@ class CosineBetas(Betas):
 
     s: NotNegative = 0.008
     most: Positive = 0.999
-    steps: Count = 1000
+    steps: ChainSteps = 1000
 
     def values(self) -> Tensor:
         u = torch.arange(self.steps + 1, dtype=torch.float64) / self.steps
@@ -135,7 +135,7 @@ class ListedBetas(Betas):
         betas: beta_1 ... beta_N, each in (0, 1].
     """
 
-    betas: tuple[float, ...]
+    betas: Annotated[tuple[float, ...], Table]
 
     def values(self) -> Tensor:
         return torch.tensor(self.betas, dtype=torch.float64)
@@ -270,8 +270,8 @@ class SMLDChain(Chain):
 
     sigma_min: Positive = 0.01
     sigma_max: Positive = 50.0
-    count: Count = 1000
-    sigmas: tuple[float, ...] | None = None
+    count: ChainSteps = 1000
+    sigmas: Annotated[tuple[float, ...], Table] | None = None
 
     def __post_init__(self) -> None:
         levels = self._levels()

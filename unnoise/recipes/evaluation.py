@@ -1,9 +1,12 @@
 """The [evaluation] table of a recipe."""
 
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import Annotated, ClassVar, final
 
-from unnoise.core.ranges import Count, Index, Positive
+from annotated_types import Interval
+
+from unnoise.core.noise import check_seed
+from unnoise.core.ranges import Draws, Examples, Positive, Steps
 from unnoise.core.registry import register
 from unnoise.likelihood import Divergence, Hutchinson
 
@@ -28,11 +31,14 @@ class Evaluation:
 
     family: ClassVar[str] = "evaluation"
 
-    count: Count = 1000
-    reference: Count = 10_000
+    count: Examples = 1000
+    reference: Examples = 10_000
     seed: int = 0
-    likelihood: Index | None = None
+    likelihood: Annotated[int, Interval(ge=0, le=1_000_000)] | None = None
     likelihood_sigma: Positive | None = None
-    likelihood_steps: Count = 64
-    likelihood_draws: Count = 1
+    likelihood_steps: Steps = 64
+    likelihood_draws: Draws = 1
     divergence: Divergence = Hutchinson()
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)

@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import final
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import LONGEST, InputError, line_within, within
 
 _HEADER = re.compile(r"\s*\[+\s*([\w-]+(\.[\w-]+)*)\s*\]+\s*(#.*)?$")
-_TOKEN = re.compile(r""" "[^"]*" | '[^']*' | \#.* | ([\w.-]+)(?=\s*=) | [{}] """, re.VERBOSE)
+# A word is tried from its beginning only: a text of one long word would else take for ever.
+_TOKEN = re.compile(
+    r""" "[^"]*" | '[^']*' | \#.* | (?<![\w.-])([\w.-]++)(?=\s*=) | [{}] """, re.VERBOSE
+)
 
 
 @final
@@ -33,20 +36,28 @@ class Source:
         try:
             yield
         except InputError as error:
-            lines = [self._with_line(line) for line in str(error).splitlines()]
+            known = places(self.text)
+            lines = [self._with_line(line, known) for line in str(error).splitlines()]
             raise InputError("\n".join(lines)) from error
 
-    def _with_line(self, message: str) -> str:
+    def _with_line(self, message: str, known: dict[str, int]) -> str:
         found = re.match(r"[\w.-]+(?=[: ])", message)
         if found is None or "(recipe " in message or message.startswith(self.changed):
             return message
-        known = places(self.text)
         path = found[0]
         while path:
             if path in known:
-                return f"{message} (recipe {self.name}, line {known[path]})"
+                return _placed(message, f" (recipe {within(self.name, 80)}, line {known[path]})")
             path = path.rpartition(".")[0]  # a name stands for its kind, a table for what it lacks
         return message
+
+
+def _placed(message: str, place: str) -> str:
+    """A message with its place behind it, which stays whole."""
+    room = LONGEST - len(place)
+    if len(message) > room and "Did you mean" in message:
+        message = message.partition(" Known: ")[0]
+    return line_within(message, room) + place
 
 
 def places(text: str) -> dict[str, int]:

@@ -2,13 +2,13 @@
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, short
 from unnoise.core.registry import build, load_plugin, nearest, spec
 from unnoise.data import DataInfo, Dataset
 from unnoise.models import Model, Sampling
@@ -17,6 +17,11 @@ from unnoise.recipes.lines import Source
 from unnoise.training import Training
 
 TABLES = ("data", "model", "sampling", "training", "evaluation")
+_MOST_BYTES = 1_000_000
+_MOST_DOTS = 50
+_WORD = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
+# Tried at the beginning of a word only: a text of one long word would else take for ever.
+_DOTTED = re.compile(rf"(?<![\w-]){_WORD}(?:[ \t]*\.[ \t]*{_WORD})++")
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,11 @@ def data_table(path: str) -> dict[str, Any]:
             "images" reads.
     """
     place = Path(path)
-    if (place / "manifest.json").is_file():
+    if _is_file(place / "manifest.json"):
         return {"kind": "prepared", "path": path}
     if place.suffix == ".npy":
         return {"kind": "npy", "path": path}
-    if path.startswith(("http://", "https://")) or (place / "index.json").is_file():
+    if path.startswith(("http://", "https://")) or _is_file(place / "index.json"):
         return {"kind": "webdataset", "path": path}
     return {"kind": "images", "path": path}
 
@@ -132,35 +137,75 @@ def parse_changes(given: Sequence[str]) -> dict[str, Any]:
                 f"--set {item}: write it as table.setting=value, e.g. training.lr=1e-3."
             )
         try:
-            read = tomllib.loads(f"value = {value}")
-        except tomllib.TOMLDecodeError:
+            read = read_toml(f"value = {value}", f"--set {key.strip()}")
+        except NoTOMLError:
             read = {}
         found[key.strip()] = read["value"] if len(read) == 1 else value.strip()
     return found
 
 
+class NoTOMLError(InputError):
+    """A text is no TOML."""
+
+
+def read_toml(text: str, what: str) -> dict[str, Any]:
+    """Tables from TOML of the user's.
+
+    Arguments:
+        text: TOML.
+        what: how a refusal calls it, such as "recipe mine.toml".
+
+    Raises:
+        NoTOMLError: it is none.
+        InputError: it holds what nobody writes and tomllib cannot read, or not in a life's time.
+    """
+    if any(found[0].count(".") > _MOST_DOTS for found in _DOTTED.finditer(text)):
+        raise InputError(f"{what}: a name in it has more than {_MOST_DOTS} dots; write it shorter.")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise NoTOMLError(f"{what} is no TOML: {error}.") from error
+    except RecursionError as error:
+        raise InputError(f"{what}: tables or lists lie too deep in each other.") from error
+    except ValueError as error:  # of Python, which reads no longer ones
+        raise InputError(f"{what}: a whole number in it has more than 4,300 digits.") from error
+
+
 def _tables(source: str | Path | Mapping[str, Any]) -> tuple[str, str, dict[str, Any]]:
     if isinstance(source, Mapping):
-        return str(source.get("name", "recipe")), "", _copy(source)
+        name = source.get("name")
+        try:
+            return name if isinstance(name, str) else "recipe", "", _copy(source)
+        except RecursionError as error:
+            raise InputError("recipe: its tables lie too deep in each other.") from error
     name = str(source)
     if name in shipped():
         text = resources.files("unnoise.recipes").joinpath(f"{name}.toml").read_text("utf-8")
     else:
         path = Path(source)
-        if path.suffix != ".toml" or not path.is_file():
+        if path.suffix != ".toml" or not _is_file(path):
             known = dict.fromkeys(shipped())
-            raise InputError(
-                f"recipe {name!r}: no such recipe, and no .toml file.{nearest(name, known)} "
-                f"Shipped: {', '.join(known)}."
-            )
+            # Who gives a path wants none of those.
+            listed = "" if len(path.parts) > 1 else f" Shipped: {', '.join(known)}."
+            cure = nearest(name, known) or listed
+            raise InputError(f"recipe {short(name)}: no such recipe, and no .toml file.{cure}")
         try:
+            size = path.stat().st_size
+            if size > _MOST_BYTES:
+                raise InputError(
+                    f"recipe {name} has {size:,} bytes; at most {_MOST_BYTES:,} are read."
+                )
             text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"recipe {name} cannot be read: {error}.") from error
+    return name, text, read_toml(text, f"recipe {name}")
+
+
+def _is_file(path: Path) -> bool:
     try:
-        return name, text, tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise InputError(f"recipe {name} is no TOML: {error}.") from error
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, say
+        return False
 
 
 def _copy(value: Any) -> Any:
@@ -172,42 +217,67 @@ def _copy(value: Any) -> Any:
 def _put(tables: dict[str, Any], path: str, value: Any) -> None:
     """Set a value by its dotted name; a name in its way becomes the kind of a table."""
     *parents, last = path.split(".")
+    if len(parents) > _MOST_DOTS:
+        raise InputError(f"{path}: no such setting; its name has more than {_MOST_DOTS} dots.")
     here = tables
     for parent in parents:
         inner = here.get(parent, {})
         if not isinstance(inner, str | Mapping):
-            raise InputError(f"{path}: {parent} = {inner!r} has no settings of its own.")
+            raise InputError(f"{path}: {parent} = {short(inner)} has no settings of its own.")
         table: dict[str, Any] = {"kind": inner} if isinstance(inner, str) else dict(inner)
         here[parent] = here = table
     here[last] = value
 
 
+def _no_text(tables: Mapping[str, Any]) -> Iterator[str]:
+    """Dotted names of texts that no file can hold: what was typed was not UTF-8."""
+    left: list[tuple[str, Any]] = list(tables.items())
+    for where, value in left:  # which grows on the way
+        if isinstance(value, Mapping):
+            left += [(f"{where}.{k}", v) for k, v in cast(Mapping[str, Any], value).items()]
+        elif isinstance(value, list):
+            left += [(where, v) for v in cast(list[Any], value)]
+        elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            yield where
+
+
 def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe:
     known = {**dict.fromkeys(TABLES), "plugins": None, "name": None}
+    unknown = [key for key in tables if key not in known]
     problems = [
-        f"{key}: no such table.{nearest(key, known)} Known: {', '.join(known)}."
-        for key in tables
-        if key not in known
+        # A search for each of thousands, of which few are shown, would take its time.
+        f"{key}: no such table.{nearest(key, known) if i < 20 else ''} Known: {', '.join(known)}."
+        for i, key in enumerate(unknown)
     ]
     named = tables.get("plugins", [])
     if not isinstance(named, list) or not all(isinstance(p, str) for p in cast(list[Any], named)):
-        problems.append(f"plugins = {named!r}: give a list of Python files.")
+        problems.append(f"plugins = {short(named)}: give a list of Python files.")
         named = []
     name = tables.get("name", Path(written.name).stem)
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
-        problems.append(f"name = {name!r}: give a word; the run's folder is called after it.")
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,199}", name):
+        problems.append(f"name = {short(name)}: give a word; the run's folder is called after it.")
     problems += [f"{t}: this table is needed." for t in ("data", "model") if t not in tables]
     problems += [
-        f"{t} = {tables[t]!r}: this must be a table."
+        f"{t} = {short(tables[t])}: this must be a table."
         for t in TABLES
         if t in tables and not isinstance(tables[t], dict)
+    ]
+    given = {**tables, "plugins": [*cast(list[str], named), *plugins]}
+    problems += [
+        f"{where} holds bytes that are not UTF-8; rename the folder or file."
+        for where in _no_text(given)
+    ]
+    problems += [
+        f"{table}.kind: no such setting. This table is of one kind; leave it out."
+        for table in ("sampling", "training", "evaluation")
+        if isinstance(tables.get(table), dict) and "kind" in tables[table]
     ]
     if problems:
         raise InputError("\n".join(problems))
     # A recipe's plug-ins lie beside it; paths are kept whole, so that a run's copy finds them too.
     here = Path(written.name).parent
-    beside = [here / p if (here / p).is_file() else p for p in cast(list[str], named)]
-    found = [str(Path(p).resolve()) if Path(p).is_file() else str(p) for p in [*beside, *plugins]]
+    beside = [here / p if _is_file(here / p) else p for p in cast(list[str], named)]
+    found = [str(Path(p).resolve()) if _is_file(Path(p)) else str(p) for p in [*beside, *plugins]]
     every = tuple(dict.fromkeys(found))
     for plugin in every:
         load_plugin(plugin)

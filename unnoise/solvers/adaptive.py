@@ -11,7 +11,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import NumbersError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, Positive
+from unnoise.core.ranges import Positive, Steps
 from unnoise.core.registry import register
 from unnoise.processes import SDE
 from unnoise.solvers.base import Leg, Moved, Solver
@@ -77,7 +77,7 @@ class DormandPrince(Solver):
 
     rtol: Positive = 1e-5
     atol: Positive = 1e-5
-    most: Count = 10_000
+    most: Steps = 10_000
 
     def numbers(self, process: Any, times: Tensor, data: Moments | None) -> list[Ends]:
         last = torch.where(times[1:] == 0, times[:-1].clamp(max=process.t_min), times[1:])

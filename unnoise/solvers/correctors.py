@@ -11,7 +11,7 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, Positive
+from unnoise.core.ranges import Draws, Positive
 from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 
@@ -99,7 +99,7 @@ class Langevin(Corrector):
     """
 
     snr: Positive = 0.16
-    repeats: Count = 1
+    repeats: Draws = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calls", self.repeats)
@@ -143,7 +143,7 @@ class LangevinPaper(Corrector):
     couples_batch = True
 
     snr: Positive = 0.16
-    repeats: Count = 1
+    repeats: Draws = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calls", self.repeats)

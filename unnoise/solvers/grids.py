@@ -9,9 +9,9 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, short
 from unnoise.core.moments import Moments
-from unnoise.core.ranges import Positive
+from unnoise.core.ranges import MOST_STEPS, Positive, whole
 from unnoise.core.registry import member, register
 from unnoise.processes import SDE, GaussianProcess
 from unnoise.solvers.base import check_times
@@ -165,6 +165,19 @@ def _pinned(times: Tensor, start: float, end: float) -> Tensor:
     return times
 
 
+def _listed(times: Any) -> Tensor:
+    """Times that somebody wrote out, whatever they are."""
+    try:
+        found = torch.as_tensor(times, dtype=torch.float64, device="cpu").to_dense()
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise InputError(
+            f"grid = {short(times)}: a list of times holds numbers, such as [1, 0.5, 0]."
+        ) from error
+    if found.numel() > MOST_STEPS + 1:
+        raise InputError(f"a grid of {found.numel():,} times; at most {MOST_STEPS + 1:,} will do.")
+    return found
+
+
 def grid(
     process: Any,
     steps: int,
@@ -176,7 +189,7 @@ def grid(
 
     Arguments:
         process: the process to walk back.
-        steps: number of steps, at least 1.
+        steps: number of steps, 1 to 100,000.
         rule: how to space them: "logsnr", "karras", "edm", "angle", "uniform", "native", "auto", a
             Grid, or the times themselves (then ``steps`` and ``start`` are not looked at).
         start: the first time, in (t_min, 1].
@@ -189,9 +202,8 @@ def grid(
         InputError: no such rule, too few steps, or times that do not fall.
     """
     if not isinstance(rule, Grid | str | Mapping):
-        return check_times(torch.as_tensor(rule, dtype=torch.float64))
-    if not isinstance(steps, int) or isinstance(steps, bool) or steps < 1:
-        raise InputError(f"steps = {steps!r}: give a whole number of at least 1.")
+        return check_times(_listed(rule))
+    steps = whole(steps, "steps", 1, MOST_STEPS)
     if not process.t_min < start <= 1:
         raise InputError(f"start = {start:g}: accepted are times above {process.t_min:g}, up to 1.")
     chosen: Grid = member(Grid, rule)

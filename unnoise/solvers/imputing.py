@@ -12,7 +12,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.core.operators import Operator, Projection
-from unnoise.core.ranges import Count, Positive
+from unnoise.core.ranges import Draws, Positive
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
 
@@ -47,7 +47,7 @@ class Replacing(Solver):
 
     solver: Solver
     operator: Projection
-    resample: Count = 1
+    resample: Draws = 1
 
     def __post_init__(self) -> None:
         calls = self.solver.calls

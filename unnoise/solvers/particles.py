@@ -12,7 +12,7 @@ from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count
+from unnoise.core.ranges import Draws
 from unnoise.denoisers import Tilted
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
@@ -44,7 +44,7 @@ class TDS(Solver):
         NeurIPS 2023, algorithm 1.
     """
 
-    particles: Count = 16
+    particles: Draws = 16
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "calls", self.particles)

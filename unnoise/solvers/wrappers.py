@@ -11,7 +11,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, NotNegative, Positive
+from unnoise.core.ranges import Draws, NotNegative, Positive
 from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
@@ -117,7 +117,7 @@ class Corrected(Solver):
 
 
 @register("solver", "annealed-langevin")
-def annealed_langevin(snr: Positive = 0.22, repeats: Count = 10) -> Corrected:
+def annealed_langevin(snr: Positive = 0.22, repeats: Draws = 10) -> Corrected:
     """Annealed Langevin dynamics: Langevin steps at each level, then on to the next.
 
     Arguments:

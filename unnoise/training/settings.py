@@ -1,10 +1,11 @@
 """The [training] table of a recipe."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, final
+from typing import Annotated, ClassVar, Literal, final
 
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import Count, Few, Fraction, Index, NotNegative, Positive
+from unnoise.core.noise import check_seed
+from unnoise.core.ranges import Count, Examples, Few, Fraction, Index, NotNegative, Positive, Short
 from unnoise.core.registry import register
 from unnoise.training.averages import exponent
 from unnoise.training.schedules import CosineSchedule, Schedule
@@ -46,16 +47,16 @@ class Training:
     family: ClassVar[str] = "training"
 
     steps: Count = 600
-    batch: Count = 128
-    micro_batch: Count | None = None
+    batch: Examples = 128
+    micro_batch: Examples | None = None
     lr: Positive = 3e-3
     warmup: Index = 50
     schedule: Schedule = CosineSchedule()
     betas: tuple[Fraction, Fraction] = (0.9, 0.99)
     weight_decay: NotNegative = 0.01
     ema_half_life: NotNegative = 8000.0
-    half_lives: tuple[NotNegative, ...] = ()
-    power_averages: tuple[Positive, ...] = ()
+    half_lives: Annotated[tuple[NotNegative, ...], Short] = ()
+    power_averages: Annotated[tuple[Positive, ...], Short] = ()
     snapshot_every: Count | None = None
     clip: Positive = 1.0
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
@@ -68,6 +69,7 @@ class Training:
     eval_every: Count | None = None
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
         if max(self.betas) >= 1:
             raise InputError(f"betas = {self.betas}: both must be below 1.")
         for width in self.power_averages:

@@ -5,11 +5,13 @@ a few milliseconds are too short to share. So: one thread, unless a step is long
 """
 
 import os
+import re
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
+from unnoise.core.ranges import MOST_THREADS, whole
+from unnoise.core.threads import cores, set_threads
 
 LONG_STEP = 0.02
 
@@ -31,36 +33,35 @@ def choose(step: Callable[[], None], asked: int | None = None) -> Threads:
     Arguments:
         step: does the work of one training step without changing anything.
         asked: what the user asked for; OMP_NUM_THREADS counts as asked.
+
+    Raises:
+        InputError: no such number of threads can be had.
     """
 
-    def timed(count: int) -> float:
-        torch.set_num_threads(count)
+    def timed(count: int, why: str) -> Threads:
+        number = set_threads(count)
         began = time.perf_counter()
         step()
-        return time.perf_counter() - began
+        return Threads(number, why, time.perf_counter() - began)
 
     variable = os.environ.get("OMP_NUM_THREADS", "")
     why = "asked for"
-    if asked is None and variable.isdigit() and int(variable) > 0:
-        asked, why = int(variable), "OMP_NUM_THREADS"
-    timed(asked or 1)  # the first one pays for memory and kernels
-    seconds = timed(asked or 1)
-    if asked is not None:
-        return Threads(asked, why, seconds)
-    count, why = _count(seconds)
-    return Threads(count, why, timed(count))
+    if asked is None and re.fullmatch(r"0*[1-9]\d{0,8}", variable):
+        asked, why = min(int(variable), MOST_THREADS), "OMP_NUM_THREADS"
+    first = 1 if asked is None else whole(asked, "threads", 1, MOST_THREADS)
+    timed(first, why)  # the first one pays for memory and kernels
+    found = timed(first, why)
+    return found if asked is not None else timed(*_count(found.seconds))
 
 
 def _count(seconds: float) -> tuple[int, str]:
     """What a step that takes so long on one thread is worth."""
-    cores = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
     if seconds < LONG_STEP:
         return 1, f"a step takes {1000 * seconds:.0f} ms, too short to share"
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    idle = cores - load
+    every = cores()
+    idle = every - load
     if idle < 1.5:
-        return 1, f"the machine is busy (load {load:.1f} on {cores} cores)"
-    why = f"a step takes {1000 * seconds:.0f} ms and {idle:.1f} of {cores} cores are idle"
-    return min(cores, round(idle)), why
+        return 1, f"the machine is busy (load {load:.1f} on {every} cores)"
+    why = f"a step takes {1000 * seconds:.0f} ms and {idle:.1f} of {every} cores are idle"
+    return min(every, round(idle)), why

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, Index, Positive
+from unnoise.core.ranges import Examples, Few, Positive, Several, Steps
 from unnoise.core.registry import register
 from unnoise.data import Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
@@ -43,9 +43,9 @@ class ScoreField(View):
         seed: of the paths.
     """
 
-    levels: Count = 4
-    paths: Index = 5
-    steps: Count = 100
+    levels: Several = 4
+    paths: Few = 5
+    steps: Steps = 100
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
@@ -81,8 +81,8 @@ class ScoreErrors(View):
         seed: of their noise.
     """
 
-    levels: Count = 3
-    count: Count = 2000
+    levels: Several = 3
+    count: Examples = 2000
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
@@ -126,8 +126,8 @@ class Naive(View):
 
     against: str
     level: Positive = 0.02
-    steps: Count = 3000
-    count: Count = 1000
+    steps: Steps = 3000
+    count: Examples = 1000
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count
+from unnoise.core.ranges import Examples
 from unnoise.core.registry import register
 from unnoise.data import Dataset
 from unnoise.denoisers import Mixture
@@ -36,8 +36,8 @@ class Diagnostics(View):
         seed: of their noise.
     """
 
-    count: Count = 500
-    coded: Count = 32
+    count: Examples = 500
+    coded: Examples = 32
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, final
 
 import torch
-from annotated_types import MinLen
+from annotated_types import Len
 from torch import Tensor
 
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count
+from unnoise.core.ranges import Examples, Frames, Several, Steps
 from unnoise.core.registry import register
 from unnoise.data import Batch, Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
@@ -55,8 +55,8 @@ class Paths(View):
         seed: of the paths.
     """
 
-    count: Count = 8
-    steps: Count = 150
+    count: Examples = 8
+    steps: Steps = 150
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
@@ -106,8 +106,8 @@ class Spread(View):
 
     suffix = ".gif"
 
-    count: Count = 400
-    frames: Count = 40
+    count: Examples = 400
+    frames: Frames = 40
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
@@ -140,9 +140,9 @@ class Chain(View):
         seed: of the noise.
     """
 
-    count: Count = 6
-    columns: Count = 5
-    steps: Count = 100
+    count: Examples = 6
+    columns: Several = 5
+    steps: Steps = 100
     solver: Solver = Ancestral()
     seed: int = 0
 
@@ -176,9 +176,9 @@ class FewSteps(View):
         seed: of the noise.
     """
 
-    counts: Annotated[tuple[Count, ...], MinLen(1)] = (3, 5, 10, 50)
-    columns: Count = 6
-    count: Count = 2
+    counts: Annotated[tuple[Steps, ...], Len(1, 16)] = (3, 5, 10, 50)
+    columns: Several = 6
+    count: Examples = 2
     seed: int = 0
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
