@@ -10,8 +10,8 @@ A class belongs to the family named by the ``family`` attribute of its base (``P
 table, or as a string that is short for ``{kind = "..."}``.
 """
 
+import copy
 import difflib
-import functools
 import importlib.util
 import inspect
 import json
@@ -21,18 +21,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from unnoise.core.errors import InputError
-from unnoise.core.schema import (
-    call_of,
-    check,
-    is_opaque,
-    jsonable,
-    member_of,
-    model_of,
-    nearest,
-    parameters_of,
-    problems_of,
-)
+from torch import nn
+
+from unnoise.core.construction import Constructor, constructor_of, note_of
+from unnoise.core.errors import InputError, memory_ran_out, short
+from unnoise.core.schema import among as among
+from unnoise.core.schema import is_opaque, jsonable, member_of, model_of, parameters_of
+from unnoise.core.schema import nearest as nearest
+from unnoise.core.weights import named_as
 
 _CATALOGUE: dict[str, dict[str, Callable[..., Any]]] = {}
 _NUMBERS: dict[str, tuple[str, str]] = {}  # family: the kind a bare number means, and its setting
@@ -60,67 +56,15 @@ def register(family: str, name: str, number: str | None = None) -> Callable[[Mak
             maker.__qualname__,
         ):
             raise InputError(f"{family} {name!r} is already {old.__module__}.{old.__qualname__}.")
-        table[name] = made = _remembering(maker, name)
+        constructor = Constructor(family, name, maker, _build_member, _reduced)
+        table[name] = constructor.installed
+        if isinstance(maker, type) and issubclass(maker, nn.Module):
+            maker.__deepcopy__ = _copied  # pyright: ignore[reportAttributeAccessIssue]
         if number is not None:
             _NUMBERS[family] = (name, number)
-        return typing.cast(Maker, made)
+        return typing.cast(Maker, constructor.installed)
 
     return put
-
-
-def _no_arguments(self: object) -> None:
-    """What ``object.__init__`` is: its own signature says that it takes anything."""
-
-
-def _remembering(maker: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Wrap a maker so that each object knows the call that made it, and bad values are refused."""
-    call: Callable[..., Any] = maker.__init__ if isinstance(maker, type) else maker
-    if call is object.__init__:
-        call = _no_arguments
-    signature = inspect.signature(call)
-
-    @functools.cache
-    def members() -> dict[str, Any]:
-        # Not before the first call: hints may name what is defined further down in the file.
-        found = {k: member_of(a) for k, a in parameters_of(inspect.unwrap(call)).items()}
-        return {k: v[0] for k, v in found.items() if v is not None}
-
-    def read(*args: Any, **kwargs: Any) -> inspect.BoundArguments:
-        """The call's arguments with defaults, members built, and everything checked."""
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        for key, base in members().items():
-            value = bound.arguments[key]
-            if _is_short(base.family, value):
-                where = f"{maker.__name__}.{key}"
-                bound.arguments[key] = build(base.family, typing.cast(object, value), where)
-        known = parameters_of(inspect.unwrap(call))
-        check(call, {k: v for k, v in bound.arguments.items() if k in known}, maker.__name__)
-        return bound
-
-    def remember(obj: Any, bound: inspect.BoundArguments) -> None:
-        arguments = {k: v for k, v in bound.arguments.items() if k != "self"}
-        object.__setattr__(obj, "_made_by", (name, call, arguments))
-
-    if isinstance(maker, type):
-
-        @functools.wraps(call)
-        def init(*args: Any, **kwargs: Any) -> None:
-            bound = read(*args, **kwargs)
-            remember(args[0], bound)
-            call(*bound.args, **bound.kwargs)
-
-        maker.__init__ = init  # pyright: ignore[reportAttributeAccessIssue]
-        return maker
-
-    @functools.wraps(maker)
-    def make(*args: Any, **kwargs: Any) -> Any:
-        bound = read(*args, **kwargs)
-        obj = maker(*bound.args, **bound.kwargs)
-        remember(obj, bound)
-        return obj
-
-    return make
 
 
 def _is_short(family: str, value: object) -> bool:
@@ -144,8 +88,8 @@ def lookup(family: str, name: object, where: str = "") -> Callable[..., Any]:
     table = _CATALOGUE.get(family, {})
     if not isinstance(name, str) or name not in table:
         raise InputError(
-            f"{where or family} = {name!r}: no such {family}.{nearest(str(name), table)} "
-            f"Known: {', '.join(sorted(table)) or 'none'}."
+            f"{where or family} = {short(name)}: no such {family}."
+            f"{among(name if isinstance(name, str) else '', dict.fromkeys(sorted(table)))}"
         )
     return table[name]
 
@@ -173,14 +117,20 @@ def build(
         kind, setting = _NUMBERS[family]
         value = {"kind": kind, setting: value}
     if not isinstance(value, Mapping):
-        raise InputError(f"{where} = {value!r}: give a name or a table with a 'kind' ({family}).")
+        raise InputError(
+            f"{where} = {short(value)}: give a name or a table with a 'kind' ({family})."
+        )
     table = dict(typing.cast(Mapping[str, Any], value))
     if "kind" not in table:
         near = difflib.get_close_matches("kind", table, 1)
         if near:
             raise InputError(f"{where}.{near[0]}: no such setting. Did you mean 'kind'?")
-        raise InputError(f"{where}: 'kind' is missing. Known: {', '.join(names(family))}.")
-    return construct(lookup(family, table.pop("kind"), f"{where}.kind"), table, where, fill)
+        raise InputError(f"{where}: 'kind' is missing.{among('', dict.fromkeys(names(family)))}")
+    maker = lookup(family, table.pop("kind"), f"{where}.kind")
+    try:
+        return construct(maker, table, where, fill)
+    except RecursionError as error:
+        raise InputError(f"{where}: its tables are nested too deeply.") from error
 
 
 def construct(
@@ -189,32 +139,28 @@ def construct(
     where: str,
     fill: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Call a constructor with a table of a recipe; see ``build``."""
-    call = call_of(maker)
-    parameters = parameters_of(call)
-    filled = {k: v for k, v in (fill or {}).items() if k in parameters and k not in table}
-    arguments = {**filled, **table}
-    problems: list[str] = []
-    for name, value in table.items():
-        member = member_of(parameters[name]) if name in parameters else None
-        if name in parameters and is_opaque(parameters[name]):
-            problems.append(f"{where}.{name}: a {parameters[name]} cannot be written in a recipe.")
-        elif member is not None and value is not None:
-            try:
-                arguments[name] = _build_member(member, value, f"{where}.{name}", fill)
-            except InputError as error:
-                problems.append(str(error))
-                arguments[name] = None
-        elif isinstance(value, list) and typing.get_origin(parameters.get(name)) is tuple:
-            arguments[name] = tuple(typing.cast(list[Any], value))  # files know lists only
-    problems = problems_of(call, arguments, where) + problems
-    if problems:
-        raise InputError("\n".join(problems))
+    """Call a registered constructor with a table of a recipe; see ``build``."""
+    constructor = constructor_of(maker)
+    parameters = parameters_of(constructor.call)
+    opaque = [k for k in table if k in parameters and is_opaque(parameters[k])]
+    if opaque:
+        kinds = ", ".join(f"{where}.{k}" for k in opaque)
+        raise InputError(f"{kinds}: functions and tensors cannot be written in a recipe.")
+    given = {k: v for k, v in (fill or {}).items() if k in parameters} | dict(table)
+    absent = {k: v for k, v in constructor.defaults.items() if k not in given}
+    asked = {k: v for k, v in absent.items() if v is not inspect.Parameter.empty}
+    arguments = constructor.read(asked | given, where, fill)
     try:
-        return maker(**arguments)
+        return constructor.make(arguments)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
+    except RecursionError:
+        raise
+    except (RuntimeError, OverflowError, TypeError, ValueError, MemoryError) as error:
+        if memory_ran_out(error):
+            raise InputError(
+                f"{where} needs more memory than there is; make it smaller."
+            ) from error
         reason = str(error).partition("\n")[0]  # torch adds pages
         raise InputError(f"{where} cannot be built: {reason}.") from error
 
@@ -231,7 +177,8 @@ def member(base: type, value: Any) -> Any:
         value = build(family, value)
     if not isinstance(value, base):
         raise InputError(
-            f"{value!r} is no {family}; give one of {', '.join(names(family))} or an object."
+            f"{short(value)} is no {family}; give a name or an object."
+            f"{among('', dict.fromkeys(names(family)))}"
         )
     return value
 
@@ -242,18 +189,18 @@ def spec(obj: Any) -> dict[str, Any]:
     Raises:
         InputError: the object, or one inside it, is not registered or holds a function or tensor.
     """
-    made = getattr(obj, "_made_by", None)
-    if made is None:
+    note = note_of(obj)
+    if note is None:
         raise InputError(
             f"a {type(obj).__name__} cannot be written to a recipe: its class is not registered. "
-            'Put @unnoise.register("family", "name") above it.'
+            f'Put @unnoise.register("{getattr(obj, "family", "family")}", "name") above it.'
         )
-    name, call, arguments = made
-    parameters = parameters_of(call)
-    table: dict[str, Any] = {"kind": name}
+    constructor, arguments = note
+    parameters = parameters_of(constructor.call)
+    table: dict[str, Any] = {"kind": constructor.kind}
     for key, value in arguments.items():
         if value is None:
-            default = inspect.signature(call).parameters[key].default
+            default = constructor.defaults[key]
             if default is not None and default is not inspect.Parameter.empty:
                 raise InputError(
                     f"{type(obj).__name__}.{key} = None cannot be written to a file: what is "
@@ -275,7 +222,7 @@ def spec(obj: Any) -> dict[str, Any]:
 
 def schema(family: str, name: str) -> dict[str, Any]:
     """JSON schema of one kind's settings; members are marked with their family."""
-    call = call_of(lookup(family, name))
+    call = constructor_of(lookup(family, name)).call
     result = model_of(call).model_json_schema()
     for key, annotation in parameters_of(call).items():
         found = member_of(annotation)
@@ -309,12 +256,12 @@ def load_plugin(path: str | Path) -> None:
 
 
 def _build_member(
-    found: tuple[Any, bool], value: Any, where: str, fill: Mapping[str, Any] | None
+    member: tuple[Any, bool], value: Any, where: str, fill: Mapping[str, Any] | None
 ) -> Any:
-    base, many = found
+    base, many = member
     if many:
         if not isinstance(value, list | tuple):
-            raise InputError(f"{where} = {value!r}: give a list.")
+            raise InputError(f"{where} = {short(value)}: give a list.")
         items = typing.cast(list[Any], value)
         return tuple(
             _build_member((base, False), item, f"{where}[{i}]", fill)
@@ -326,6 +273,51 @@ def _build_member(
             f"{where}: a {type(made).__name__} cannot stand here; it needs a {base.__name__}."
         )
     return made
+
+
+def _reduced(obj: Any) -> Any:
+    """What pickle and copy keep of an object: its recipe, and of a module its state.
+
+    An object without a recipe is kept as Python does. Nothing of ours ever reads a pickle.
+    """
+    try:
+        table = spec(obj)
+    except InputError:
+        return obj.__reduce_ex__(4)
+    state = _state(obj) if isinstance(obj, nn.Module) else None
+    return _rebuilt, (note_of(obj)[0].family, table, state)  # pyright: ignore
+
+
+def _state(module: nn.Module) -> dict[str, Any]:
+    kept: tuple[str, ...] = getattr(module, "kept", ())
+    return {
+        "weights": dict(module.state_dict()),
+        "frozen": [name for name, p in module.named_parameters() if not p.requires_grad],
+        "training": module.training,
+        "kept": {name: getattr(module, name) for name in kept},
+    }
+
+
+def _rebuilt(family: str, table: dict[str, Any], state: dict[str, Any] | None) -> Any:
+    obj = build(family, table)
+    if state is not None:
+        # The tensors themselves: on their device, in their type.
+        weights = named_as(obj.state_dict(), state["weights"])
+        obj.load_state_dict(weights, assign=True)
+        for name, parameter in obj.named_parameters():
+            parameter.requires_grad_(name not in state["frozen"])
+        obj.train(state["training"])
+        for name, value in state["kept"].items():
+            setattr(obj, name, value)
+    return obj
+
+
+def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """A deep copy of a module with whatever was done to it since it was made."""
+    new = object.__new__(type(module))
+    memo[id(module)] = new
+    new.__dict__.update(copy.deepcopy(module.__dict__, memo))
+    return new
 
 
 def written(base: Any, value: Any) -> Any:

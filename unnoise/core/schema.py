@@ -8,11 +8,14 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import short
 
 _PLAIN = (int, float, str, bool, type(None))
+_SIMPLE = frozenset(_PLAIN)
+_TOLD = 20  # mistakes that are told one by one
+_LONGEST = 80  # letters of a name, or of a list of names, in a message
 
 
 def call_of(maker: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,53 +78,80 @@ def model_of(call: Callable[..., Any]) -> Any:
     return pydantic.create_model("Settings", __config__=config, **fields)
 
 
-def problems_of(call: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> list[str]:
-    """What is wrong with the arguments of a constructor, one line each."""
-    import pydantic
+@final
+class Schema:
+    """The check of a constructor's arguments by its own type hints.
 
-    parameters = parameters_of(call)
-    unseen = {k for k, a in parameters.items() if member_of(a) is not None or is_opaque(a)}
-    seen = {k: None if k in unseen else v for k, v in arguments.items()}
-    try:
-        # Through JSON: lists and tuples are one thing, booleans are no numbers, text is no number.
-        model_of(call).model_validate_json(json.dumps(seen, default=jsonable))
-    except pydantic.ValidationError as error:
-        return [_line(dict(e), parameters, where) for e in error.errors()]
-    except TypeError as error:
-        key = next(k for k, v in seen.items() if not _is_jsonable(v))
-        return [f"{where}.{key}: {error}."]
-    return []
+    Arguments:
+        call: the constructor. Members and what no recipe can hold are not looked at here.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        import pydantic
+
+        self._refused = pydantic.ValidationError
+        self._parameters = parameters_of(call)
+        found = self._parameters.items()
+        self._unseen = {k for k, a in found if member_of(a) or is_opaque(a)}
+        self._validator: Any = model_of(call).__pydantic_validator__
+
+    def read(self, arguments: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
+        """All arguments as the hints want them, and what is wrong, one line each.
+
+        A whole number given for a float becomes one, a list becomes a tuple.
+        """
+        unseen = {k: v for k, v in arguments.items() if k in self._unseen} if self._unseen else {}
+        seen = {**arguments, **dict.fromkeys(unseen)} if unseen else arguments
+        try:
+            if _SIMPLE.issuperset(map(type, seen.values())):
+                found = self._validator.validate_python(seen)
+            else:
+                # Through JSON: lists and tuples are one thing, numbers of numpy are numbers.
+                found = self._validator.validate_json(json.dumps(seen, default=jsonable))
+        except self._refused as error:
+            wrong = error.errors()
+            told = [_line(dict(each), self._parameters, where) for each in wrong[:_TOLD]]
+            # To look for the nearest name takes long, and nobody reads so many.
+            return {}, told + [f"{where}: one more mistake." for _ in wrong[_TOLD:]]
+        except (TypeError, ValueError, RecursionError) as error:
+            key = next((k for k, v in seen.items() if not _is_jsonable(v)), "")
+            reason = "it has too many digits" if "digits" in str(error) else str(error)
+            return {}, [f"{where}.{key} = {short(seen.get(key))}: {reason}."]
+        return {**found.__dict__, **unseen}, []
 
 
 def _is_jsonable(value: Any) -> bool:
     try:
         json.dumps(value, default=jsonable)
-    except TypeError:
+    except (TypeError, ValueError, RecursionError):
         return False
     return True
-
-
-def check(call: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
-    problems = problems_of(inspect.unwrap(call), arguments, where)
-    if problems:
-        raise InputError("\n".join(problems))
 
 
 def _line(error: dict[str, Any], parameters: Mapping[str, Any], where: str) -> str:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
-        known = ", ".join(parameters) or "none"
-        return f"{where}.{key}: no such setting.{nearest(key, parameters)} Known: {known}."
+        return f"{where}.{key[:_LONGEST]}: no such setting.{among(key, parameters)}"
     if error["type"] == "missing":
         return f"{where}.{key}: this setting is needed and has no default."
     message = error["msg"][0].lower() + error["msg"][1:]
-    return f"{where}.{key} = {error['input']!r}: {message}."
+    return f"{where}.{key} = {short(error['input'])}: {message}."
 
 
 def nearest(word: str, known: Mapping[str, Any]) -> str:
     """ " Did you mean ...?" with the known name nearest to a word, or nothing."""
-    near = difflib.get_close_matches(word, known, 1)
+    near = difflib.get_close_matches(word[:_LONGEST], known, 1)
     return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def among(word: str, known: Mapping[str, Any]) -> str:
+    """``nearest``, and the first known names."""
+    names = list(known)
+    count = 1
+    while count < len(names) and len(", ".join(names[: count + 1])) <= _LONGEST:
+        count += 1
+    more = ", ..." if count < len(names) else ""
+    return f"{nearest(word, known)} Known: {', '.join(names[:count]) or 'none'}{more}."
 
 
 def jsonable(value: Any) -> Any:
@@ -130,4 +160,4 @@ def jsonable(value: Any) -> Any:
         return value.item()
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"a {type(value).__name__} ({value}) cannot stand here")
+    raise TypeError(f"a {type(value).__name__} cannot stand here")

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
@@ -36,12 +37,16 @@ class Model(nn.Module, ABC):
         info: what is known of its data; None before it was trained.
         sampling: defaults of ``sample``, for models that draw.
         recipe: tables of the recipe that trained it, for its file; empty where there was none.
+        origin: the file it was read from; None for a model that was made in this process. What a
+            file says of its data is a stranger's word: it opens nothing by itself.
     """
 
     family: ClassVar[str] = "model"
+    kept: ClassVar[tuple[str, ...]] = ("info", "sampling", "recipe", "origin")  # by pickle, too
     info: DataInfo | None
     sampling: Sampling
     recipe: dict[str, Any]
+    origin: Path | None = None
 
     @property
     @abstractmethod
