@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as plain_load
+from safetensors.torch import load_file as plain_load_file
 from safetensors.torch import save as plain_save
 from torch import Tensor
 
@@ -60,6 +62,48 @@ def test_same_content_same_bytes():
     strided = {k: v.t().contiguous().t() if v.ndim == 2 else v for k, v in turned.items()}
     assert pack(DOCUMENT, tensors()) == pack(dict(reversed(DOCUMENT.items())), strided)
     assert pack(DOCUMENT, tensors()) != pack({**DOCUMENT, "format": 2}, tensors())
+
+
+HALVES = {"path": "/a/\udcb0\udcff", "\udcb0": ["\ud800", "\ud83d\ude00", "\\udcb0", "\U0001f989"]}
+
+
+def test_halves_of_letters_come_back(tmp_path: Path):
+    """Names that are no UTF-8 reach Python as halves of letters; two halves make a letter."""
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(pack(HALVES, {"a": torch.zeros(2)}))
+    found = unpack(path)[0]
+    assert found == {**HALVES, "\udcb0": ["\ud800", "\U0001f600", "\\udcb0", "\U0001f989"]}
+    assert pack(found, {"a": torch.zeros(2)}) == path.read_bytes()
+
+
+def test_canary_halves_of_letters():
+    with pytest.raises(UnicodeEncodeError):
+        json.dumps(HALVES, ensure_ascii=False).encode()
+
+
+SEAL = "8edcd2f40b8f2a378f26893f05e46df29f0b94d1e10334a94559a785a9e3a0ad"
+
+
+def test_bits_of_other_documents_have_not_changed():
+    """The seal is that of the version before halves of letters could be written."""
+    content = pack(DOCUMENT, {"a": torch.arange(3.0)})
+    (size,) = struct.unpack("<Q", content[:8])
+    document = json.loads(content[8 : 8 + size])["__metadata__"]["unnoise"]
+    sealed = {**DOCUMENT, "sha256": SEAL}
+    assert document == json.dumps(sealed, sort_keys=True, ensure_ascii=False)
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names there are letters")
+def test_a_path_that_is_no_utf8(tmp_path: Path):
+    """safetensors cannot open it; what was trained there can be read all the same."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xb0"))
+    folder.mkdir()
+    write_atomic(folder / "a", pack(DOCUMENT, tensors()))
+    document, found = unpack(folder / "a")
+    assert document == DOCUMENT and all(bits(found[k]) == bits(v) for k, v in tensors().items())
+    with pytest.raises(SafetensorError):  # canary
+        plain_load_file(folder / "a")
+    assert detected(folder / "a", truncated(pack(DOCUMENT, tensors()))[:30], unpack) == 30
 
 
 def test_a_header_that_begins_as_a_pickle_does(tmp_path: Path):

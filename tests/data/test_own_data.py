@@ -37,7 +37,7 @@ from unnoise.data import (
     webdataset,
     write_index,
 )
-from unnoise.data.shards import read_index
+from unnoise.data.indices import read_index
 from unnoise.testing import DatasetContract
 
 
@@ -181,7 +181,7 @@ def test_npy():
         (np.zeros((4, 3), np.int32), "int32"),
         (np.zeros(4, np.uint8), "shape"),
         (np.full((4, 3), np.nan), "NaN"),
-        (np.array([[{}]], dtype=object), "pickle|allow_pickle"),
+        (np.array([[{}]], dtype=object), "Python objects"),
     ],
 )
 def test_npy_refused(tmp_path: Path, array: np.ndarray, word: str):
@@ -335,6 +335,13 @@ def test_shards_from_a_url(server: tuple[str, Path, list[str]], tmp_path: Path):
     assert same(cached, near) and len(asked) == before + 9
     again = webdataset(f"{url}/index.json", 6, cache=str(tmp_path / "cache"))
     assert same(again, near) and len(asked) == before + 10  # the index alone
+
+
+def test_shards_of_any_name_from_a_url(server: tuple[str, Path, list[str]]):
+    url, folder, _ = server
+    (folder / "part-0000.tar").rename(folder / "점 (0)#?%20.tar")
+    write_index(folder)
+    assert same(webdataset(url, 6), webdataset(str(folder), 6))
 
 
 def test_url_that_fails(server: tuple[str, Path, list[str]]):

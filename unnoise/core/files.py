@@ -9,9 +9,10 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import struct
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core import disk
+from unnoise.core.documents import reason_of
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
 
 _MOST_HEADER = 64 << 20
@@ -32,7 +34,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         StorageError: names the path and the system's reason.
     """
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    temporary = half_written(path)
     try:
         disk.create(temporary, content)
         disk.sync(temporary)
@@ -44,8 +46,74 @@ def write_atomic(path: Path, content: bytes) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror or error}.") from error
 
 
+def half_written(path: Path, mark: str = "tmp") -> Path:
+    """Where a file or folder lies until it is whole: a hidden name beside it, of this process."""
+    return path.with_name(f".{path.name}.{mark}-{os.getpid()}")
+
+
+def sweep(folder: Path, ours: Callable[[str], object]) -> list[Path]:
+    """Remove files that killed processes left half-written in a folder (not in those below it).
+
+    Arguments:
+        folder: it need not be there.
+        ours: whether we write a file of this name; what is another's stays.
+
+    Returns:
+        Half-written files that stay: their process is at work, or the disk refuses.
+    """
+    left, stay = left_behind(folder, ours)
+    for path in left:
+        try:
+            disk.remove(path)
+        except OSError:
+            stay.append(path)
+    return stay
+
+
+def left_behind(
+    folder: Path, ours: Callable[[str], object], mark: str = "tmp"
+) -> tuple[list[Path], list[Path]]:
+    """What is half-written in a folder, as ``half_written`` names it.
+
+    Returns:
+        What killed processes left, and what processes at work are writing.
+    """
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return [], []
+    left: list[Path] = []
+    working: list[Path] = []
+    for name in names:
+        found = _HALF_WRITTEN.fullmatch(name)
+        if found is not None and found["mark"] == mark and ours(found["name"]):
+            (working if _is_at_work(int(found["process"])) else left).append(folder / name)
+    return left, working
+
+
+_HALF_WRITTEN = re.compile(
+    r"\.(?P<name>.+)\.(?P<mark>[a-z]+)-(?P<process>[1-9][0-9]{0,8})", re.DOTALL
+)
+
+
+def _is_at_work(process: int) -> bool:
+    if os.name == "nt":  # where a signal of 0 is no question but a Ctrl-C
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
+
+
 def _canonical(document: Mapping[str, Any]) -> str:
-    return json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    # A path that is no UTF-8 has halves of letters (surrogates) in it. Two halves become the
+    # letter, as they would when JSON is read; one alone becomes its escape in JSON.
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return whole.encode("utf-8", "backslashreplace").decode()
 
 
 def _seal(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
@@ -88,21 +156,30 @@ def unpack(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load, load_file
 
     try:
-        # Mapped into memory, not read: what is hashed is read once, in place.
-        tensors = load_file(path)
+        # Mapped into memory, not read: what is hashed is read once, in place. But of paths
+        # safetensors knows those in UTF-8 alone.
+        tensors = load_file(path) if _is_utf8(path) else load(path.read_bytes())
         given = document.pop("sha256", None)
         sealed = _seal(document, tensors)
     except (SafetensorError, ValueError, KeyError, RecursionError) as error:
-        raise DamagedFileError(f"{path} is damaged: {error}.") from error
+        raise DamagedFileError(f"{path} is damaged: {reason_of(error)}.") from error
     if given != sealed:
         raise DamagedFileError(
             f"{path} is damaged: its content does not match its checksum. Use another copy, or an "
             "older checkpoint."
         )
     return document, tensors
+
+
+def _is_utf8(path: Path) -> bool:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _document(path: Path, stream: BinaryIO) -> dict[str, Any]:
@@ -126,7 +203,7 @@ def _document(path: Path, stream: BinaryIO) -> dict[str, Any]:
         raise InputError(f"{path} is a safetensors file, but not one of unnoise's.") from error
     except (ValueError, TypeError, RecursionError) as error:
         raise DamagedFileError(
-            f"{path} is damaged: its header cannot be read ({error})."
+            f"{path} is damaged: its header cannot be read ({reason_of(error)})."
         ) from error
     return document
 

@@ -6,9 +6,10 @@ from unnoise.data.clouds import Clouds
 from unnoise.data.digits import digits
 from unnoise.data.flips import Flipped
 from unnoise.data.gate import Look, RefusedFile, read_picture
+from unnoise.data.indices import write_index
 from unnoise.data.pictures import images
 from unnoise.data.prepared import PreparedDataset, Report, prepare, prepared
-from unnoise.data.shards import ShardedPictures, webdataset, write_index
+from unnoise.data.shards import ShardedPictures, webdataset
 from unnoise.data.sources import Refusal, scan
 from unnoise.data.stored import StoredDataset, TensorDataset
 from unnoise.data.toy import checkerboard, eight_gaussians, moons, swiss_roll, valleys

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from unnoise.core.errors import InputError
+from unnoise.core.documents import reason_of
+from unnoise.core.errors import InputError, within
 from unnoise.data.gate import MOST_BYTES, SUFFIXES, RefusedFile
-from unnoise.data.sources import LISTS, Entry, Found, Listing, Refusal, normal, shown
+from unnoise.data.sources import LISTS, Entry, Found, Listing, Refusal, normal, shown, writable
 
 
 def scan_zip(path: Path) -> tuple[Listing, list[Refusal]]:
@@ -20,14 +21,19 @@ def scan_zip(path: Path) -> tuple[Listing, list[Refusal]]:
     """
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise InputError(f"{path} is no zip file that can be read: {error}.") from error
+    except Exception as error:  # a directory that is damaged raises whatever it meets
+        reason = within(" ".join(str(error).split()), 80)
+        raise InputError(f"{path} is no zip file that can be read: {reason}.") from error
     listed: Listing = {}
     refused: list[Refusal] = []
     for info in archive.infolist():
         name = info.filename
         pure = PurePosixPath(name)
-        if info.is_dir() or (pure.suffix.lower() not in SUFFIXES and pure.name not in LISTS):
+        if (
+            not name
+            or info.is_dir()
+            or (pure.suffix.lower() not in SUFFIXES and pure.name not in LISTS)
+        ):
             continue
         if pure.parts[0] == "__MACOSX":  # what macOS adds to every zip
             continue
@@ -85,14 +91,14 @@ def index_tar(path: Path, before: str = "") -> tuple[list[Entry], list[Refusal]]
                 if not stem or not dot:
                     continue
                 group = groups.setdefault(f"{folder}/{stem}" if folder else stem, {})
-                if member.size > MOST_BYTES:
+                if not 0 <= member.size <= MOST_BYTES:
                     refused.append(Refusal(shown(before + member.name), "too large"))
                 elif kind.lower() in group:
                     refused.append(Refusal(shown(before + member.name), "stands twice"))
                 else:
                     group[kind.lower()] = (member.offset_data, member.size)
         _check_end(path)
-    except (tarfile.TarError, OSError, ValueError) as error:
+    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
         raise InputError(f"{path} is no tar file that can be read: {error}.") from error
     entries: list[Entry] = []
     for key, parts in groups.items():
@@ -103,7 +109,8 @@ def index_tar(path: Path, before: str = "") -> tuple[list[Entry], list[Refusal]]
         try:
             label, text = _described({k: v for k, v in parts.items() if k not in kinds}, path)
         except (ValueError, RecursionError) as error:
-            refused.append(Refusal(shown(name), f"its label or caption cannot be read: {error}"))
+            reason = f"its label or caption cannot be read: {reason_of(error)}"
+            refused.append(Refusal(shown(name), reason))
             continue
         entries.append(Entry(name, _tar_reader(path, *parts[kinds[0]]), label, text))
     return entries, refused
@@ -129,7 +136,10 @@ def _described(parts: dict[str, tuple[int, int]], path: Path) -> tuple[str | Non
     if "txt" in parts:
         text = _slice(path, *parts["txt"]).decode().strip()
     named = label is not None and not isinstance(label, bool | float | dict | list)
-    return normal(str(label)) if named else None, text if isinstance(text, str) else None
+    return (
+        writable(normal(str(label))) if named else None,
+        writable(text) if isinstance(text, str) else None,
+    )
 
 
 def _slice(path: Path, offset: int, size: int) -> bytes:

@@ -1,16 +1,19 @@
 """Arrays of the user's own: .npy files, mapped into memory."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, within
 from unnoise.core.ranges import Fraction
 from unnoise.core.registry import register
 from unnoise.data.base import Dataset
-from unnoise.data.stored import Arrays, Chosen, TensorDataset
+from unnoise.data.stored import Arrays, Chosen, TensorDataset, mapped
+
+_TYPES = tuple(map(np.dtype, (np.uint8, np.float16, np.float32, np.float64)))
+_MOST_CLASSES = 1_000_000
 
 
 @register("dataset", "npy")
@@ -34,9 +37,12 @@ def npy(
     Raises:
         InputError: no such file, or no array that can be trained on.
     """
-    array = _opened(path)
-    if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise InputError(f"{path} holds {array.dtype}; accepted are uint8 and floating point.")
+    array = mapped(path)
+    if array.dtype not in _TYPES:
+        raise InputError(
+            f"{path} holds {within(str(array.dtype), 40)}; accepted are "
+            f"{', '.join(map(str, _TYPES))}. Save array.astype(np.float32)."
+        )
     if array.ndim < 2 or 0 in array.shape:
         raise InputError(f"{path} has shape {array.shape}; it must be (N, *event), and not empty.")
     if array.ndim == 4 and array.shape[-1] in (1, 3) and array.shape[1] not in (1, 3):
@@ -49,11 +55,16 @@ def npy(
         raise InputError(f"{path}: held_out = {held_out} leaves nothing for {split!r}.")
     classes = None
     if labels is not None:
-        given = _opened(labels)
+        given = mapped(labels)
         if given.shape != array.shape[:1] or given.dtype.kind not in "iu":
             raise InputError(
                 f"{labels} has shape {given.shape} and type {given.dtype}; needed is one class "
                 f"number for each of {len(array)} rows."
+            )
+        most = int(given.max())
+        if most >= _MOST_CLASSES:
+            raise InputError(
+                f"{labels} goes up to {most:,}; class numbers are below {_MOST_CLASSES:,}."
             )
         classes = torch.from_numpy(given.astype(np.int64))
     data = TensorDataset(
@@ -65,11 +76,3 @@ def npy(
         class_names=None if classes is None else tuple(map(str, range(int(classes.max()) + 1))),
     )
     return data
-
-
-def _opened(path: str) -> np.ndarray[Any, Any]:
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is no .npy file that can be read: {reason}") from error

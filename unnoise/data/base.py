@@ -2,17 +2,21 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar, NotRequired, cast, final
 
 import torch
+from annotated_types import Interval, MinLen
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
+from unnoise.core.documents import Whole, checked
+from unnoise.core.errors import InputError, short
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise, permutation
+from unnoise.core.ranges import NotNegative
 from unnoise.data.clouds import Clouds
 from unnoise.data.sources import Refusal
 
@@ -46,9 +50,9 @@ class DataInfo:
     levels: int | None
     offset: float
     scale: float
-    mean: Tensor
+    mean: Tensor = field(repr=False)
     variance: float
-    covariance: Tensor | None
+    covariance: Tensor | None = field(repr=False)
     count: int
     sha256: str
     licence: str
@@ -109,12 +113,13 @@ class DataInfo:
         """
         if text in (self.class_names or ()):
             return (self.class_names or ()).index(text)
-        if text.isascii() and text.isdigit():
+        if text.isascii() and text.isdigit() and len(text) < 19:
             return int(text)
         if self.class_names is None:
-            raise InputError(f"label {text!r}: give a number, 0 to {(self.classes or 1) - 1}.")
+            last = (self.classes or 1) - 1
+            raise InputError(f"label {short(text)}: give a number, 0 to {last}.")
         known = ", ".join(self.class_names[:12]) + (", ..." if len(self.class_names) > 12 else "")
-        raise InputError(f"label {text!r}: no such class. Known: {known}.")
+        raise InputError(f"label {short(text)}: no such class. Known: {known}.")
 
     def moments(self) -> Moments:
         """Mean, variance and, where it is known, covariance of the modelled data."""
@@ -159,6 +164,12 @@ class Dataset(ABC):
     refused: Sequence[Refusal] = ()
     stretches: tuple[int, ...] = ()
     together: int = 1
+
+    def __repr__(self) -> str:
+        info = self.info
+        levels = "" if info.levels is None else f", {info.levels} levels"
+        classes = "" if info.classes is None else f", {info.classes} classes"
+        return f"<data {info.name}: {len(self):,} of shape {info.shape}{levels}{classes}>"
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -207,24 +218,79 @@ def info_fields(info: DataInfo) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return values, tensors
 
 
-def info_from(values: dict[str, Any], tensors: dict[str, Tensor]) -> DataInfo:
+def info_from(values: object, tensors: Mapping[str, Tensor]) -> DataInfo:
     """The inverse of ``info_fields``.
 
     Raises:
-        InputError: a field is missing, unknown or of the wrong type.
+        InputError: a field is missing, unknown, of the wrong type or out of range.
     """
+    what = "the description of the data"
+    if isinstance(values, Mapping):
+        given = cast(Mapping[str, object], values)
+        values = {k: list(cast(Any, v)) if isinstance(v, tuple) else v for k, v in given.items()}
+    known = checked(_Values, values, what)
+    wrong = _wrong_among(known, tensors)
+    if wrong is not None:
+        raise InputError(f"{what} is damaged: {wrong}.")
+    names = known.get("class_names")
     fields: dict[str, Any] = {"classes": None, "levels": None, "covariance": None}
-    fields.update(values)
+    fields.update(known)
     fields.update(tensors)
-    try:
-        fields["shape"] = tuple(values["shape"])
-        if fields.get("class_names") is not None:
-            fields["class_names"] = tuple(values["class_names"])
-        info = DataInfo(**fields)
-        sound = math.isfinite(info.offset + info.scale + info.variance)
-        sound = sound and tuple(info.mean.shape) == info.shape
-    except (TypeError, KeyError) as error:
-        raise InputError(f"the description of the data is incomplete: {error}.") from error
-    if not sound:
-        raise InputError("the description of the data does not fit together.")
-    return info
+    fields["shape"] = tuple(known["shape"])
+    fields["class_names"] = None if names is None else tuple(names)
+    return DataInfo(**fields)
+
+
+_Length = Annotated[int, Interval(ge=1, le=2**31)]
+
+
+class _Values(TypedDict):
+    """What ``info_fields`` gives as plain values."""
+
+    name: str
+    shape: Annotated[list[_Length], MinLen(1)]
+    classes: NotRequired[_Length | None]
+    levels: NotRequired[Annotated[int, Interval(ge=2, le=2**31)] | None]
+    offset: float
+    scale: float
+    variance: NotNegative
+    count: Whole
+    sha256: str
+    licence: str
+    class_names: NotRequired[list[str] | None]
+
+
+def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:
+    """What does not fit together, if anything."""
+    shape = tuple(values["shape"])
+    unknown = sorted(set(tensors) - {"mean", "covariance"})
+    if unknown:
+        return f"tensor {short(unknown[0])} is not known"
+    if "mean" not in tensors:
+        return "mean is missing"
+    if not _are_finite(tensors["mean"], shape):
+        return f"mean must be finite numbers of shape {short(shape)}"
+    size = math.prod(shape)
+    if "covariance" in tensors and not _are_finite(tensors["covariance"], (size, size)):
+        return f"covariance must be finite numbers of shape {(size, size)}"
+    if values["scale"] == 0 or not math.isfinite(values["offset"] + values["scale"]):
+        return f"offset and scale must be finite and scale not 0, not {values['scale']:g}"
+    names, classes = values.get("class_names"), values.get("classes")
+    if names is None:
+        return None
+    if classes is not None and len(names) != classes:
+        return f"class_names must be as many as classes, {classes}, not {len(names)}"
+    return None if letters_fit(names) else f"class_names must have at most {_MOST_LETTERS} letters"
+
+
+def _are_finite(tensor: Tensor, shape: tuple[int, ...]) -> bool:
+    sound = tensor.is_floating_point() and tuple(tensor.shape) == shape
+    return sound and bool(torch.isfinite(tensor).all())
+
+
+_MOST_LETTERS = 8 << 20
+
+
+def letters_fit(names: Sequence[str]) -> bool:
+    """Whether a model file has room for the names of classes."""
+    return sum(map(len, names)) <= _MOST_LETTERS

@@ -6,7 +6,7 @@ from typing import Any
 
 from unnoise.core.errors import InputError
 from unnoise.data.gate import RefusedFile
-from unnoise.data.sources import Entry, Found, normal
+from unnoise.data.sources import Entry, Found, normal, writable
 
 
 def scan_hub(name: str) -> Found:
@@ -49,7 +49,11 @@ def scan_hub(name: str) -> Found:
     # The files as they are, for our own gate to look at.
     table = table.cast_column(pictures[0], lib.Image(decode=False))
     labels = [_named(kinds[label], each) for each in table[label]] if label else [None] * len(table)
-    texts = [each if isinstance(each, str) else None for each in table[text]] if text else None
+    texts = (
+        [writable(each) if isinstance(each, str) else None for each in table[text]]
+        if text
+        else None
+    )
     entries = [
         Entry(
             f"{number:09d}",
@@ -69,7 +73,11 @@ def _is_saved(folder: Path) -> bool:
 def _named(kind: Any, value: Any) -> str | None:
     if value is None or isinstance(value, float | dict | list):
         return None
-    return normal(kind.int2str(value) if hasattr(kind, "int2str") else str(value))
+    if hasattr(kind, "int2str"):
+        if not 0 <= value < kind.num_classes:  # they write -1 where the answer is kept secret
+            return None
+        value = kind.int2str(value)
+    return writable(normal(str(value)))
 
 
 def _reader(table: Any, number: int, column: str) -> Callable[[], bytes]:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unnoise.core.errors import InputError, Interrupted
+from unnoise.core.errors import InputError, Interrupted, within
 from unnoise.core.ranges import Count, Fraction
 from unnoise.core.registry import register
 from unnoise.core.signals import held_back, stoppable
@@ -25,6 +25,7 @@ from unnoise.data.stored import TensorDataset
 
 _MOST_MEMORY = 4 << 30
 _TOLD = 3
+_LONGEST_TOLD = 80
 _TOGETHER = 64  # files that one process decodes at a time
 
 Tell = Callable[[int, int], None]
@@ -50,22 +51,52 @@ class Decoded:
 def splits(path: str, test: str | None, held_out: float) -> tuple[Found, Found]:
     """What to train on, and what to hold out.
 
-    A picture's part hangs on its name alone, so that it does not change when others are added.
+    A picture's part hangs on its name alone, so that it does not change when others are added. Only
+    where a class would have nothing to train on, its picture that is nearest to the border goes
+    there.
 
     Arguments:
         path: the source.
         test: another source to hold out; None takes a share of the first.
-        held_out: that share.
+        held_out: that share; 1 leaves nothing to train on.
     """
     found = scan(path)
     if test is not None:
         other = scan(test)
         _same_classes(found, other, test)
         return found, other
-    marks = [_mark(entry.name) < held_out for entry in found.entries]
-    kept = [entry for entry, mark in zip(found.entries, marks, strict=True) if not mark]
-    rest = [entry for entry, mark in zip(found.entries, marks, strict=True) if mark]
+    marks = [_mark(entry.name) for entry in found.entries]
+    held = {i for i, mark in enumerate(marks) if mark < held_out}
+    if held_out < 1:
+        held -= _needed(found.entries, marks, held)
+    kept = [entry for i, entry in enumerate(found.entries) if i not in held]
+    rest = [entry for i, entry in enumerate(found.entries) if i in held]
     return Found(kept, found.refused), Found(rest)
+
+
+def _needed(entries: list[Entry], marks: list[float], held: set[int]) -> set[int]:
+    """Numbers of pictures without which a class would have nothing to train on."""
+    known = {entry.label for i, entry in enumerate(entries) if i not in held}
+    if None in known:  # then nothing is trained on by class
+        return set()
+    nearest: dict[str | None, int] = {}
+    for i in sorted(held, key=lambda i: (-marks[i], i)):
+        if entries[i].label not in known:
+            nearest.setdefault(entries[i].label, i)
+    if known or len(nearest) > 1:
+        nearest.pop(None, None)  # it is no class, and there are some
+    return set(nearest.values())
+
+
+def labelled(found: Found) -> Found:
+    """Pictures that have a class; the others are refused."""
+    refused = [
+        Refusal(shown(entry.name), "has no label, but what is trained on has")
+        for entry in found.entries
+        if entry.label is None
+    ]
+    kept = [entry for entry in found.entries if entry.label is not None]
+    return Found(kept, found.refused + refused)
 
 
 def _mark(name: str) -> float:
@@ -179,7 +210,7 @@ def _decoded(contents: list[bytes | str], look: Look) -> list[Answer]:
 
 
 def check_refused(kept: Decoded, most: float, where: str) -> None:
-    """Stop where too many files were left out, or all.
+    """Stop where too many files were left out, or all; there were some.
 
     Raises:
         InputError: names the first of them.
@@ -187,15 +218,20 @@ def check_refused(kept: Decoded, most: float, where: str) -> None:
     total = len(kept.refused) + len(kept.entries)
     if kept.entries and len(kept.refused) <= most * total:
         return
+    first = kept.refused[0]
     raise InputError(
-        f"{where}: {told(kept.refused, total)} At most {most:.0%} may be; mend or remove them, or "
-        "allow more with bad = 0.5 (--bad 0.5)."
+        f"{within(shown(where), 40)}: {len(kept.refused)} of {total} files are left out "
+        f"({within(first.name, 25)}: {within(first.reason, 30)}). At most {most:.0%} may be; mend "
+        "them or say bad = 0.5 (--bad 0.5)."
     )
 
 
 def told(refused: Sequence[Refusal], total: int) -> str:
     """Refused files in a sentence, the first three by name."""
-    first = "; ".join(f"{each.name}: {each.reason}" for each in refused[:_TOLD])
+    first = "; ".join(
+        f"{within(each.name, _LONGEST_TOLD)}: {within(each.reason, _LONGEST_TOLD)}"
+        for each in refused[:_TOLD]
+    )
     more = f"; and {len(refused) - _TOLD} more" if len(refused) > _TOLD else ""
     return f"{len(refused)} of {total} files are left out ({first}{more})."
 
@@ -251,9 +287,12 @@ def images(
     found, rest = splits(path, test, held_out)
     classes = found.classes if labels else None
     chosen = {"train": found, "test": rest}[split]
-    if not chosen.entries:
+    if classes is not None:
+        chosen = labelled(chosen)
+    if not (chosen.entries or chosen.refused):
+        lack = "holds nothing out" if split == "test" else "leaves nothing to train on"
         raise InputError(
-            f"data {path} holds nothing out; give held_out a share such as 0.1, or a test source."
+            f"data {path} {lack}; give held_out a share such as 0.1, or a test source."
         )
     if size is not None and len(chosen.entries) * channels * size**2 > _MOST_MEMORY:
         raise InputError(

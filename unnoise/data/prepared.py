@@ -11,25 +11,28 @@
       refused.jsonl        files that were left out, and why
 """
 
-import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, cast, final
+from typing import Literal, NotRequired, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import TypedDict
 
 from unnoise.core import disk
-from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import pack, unpack, write_atomic
+from unnoise.core.documents import Whole, checked, parsed
+from unnoise.core.errors import DamagedFileError, InputError, StorageError, short
+from unnoise.core.files import half_written, left_behind, pack, unpack, write_atomic
 from unnoise.core.registry import register
-from unnoise.data.base import DataInfo, Dataset, info_fields, info_from
+from unnoise.data.base import Dataset, info_fields, info_from
 from unnoise.data.flips import Flipped
 from unnoise.data.gate import Look
 from unnoise.data.pictures import (
@@ -37,11 +40,12 @@ from unnoise.data.pictures import (
     Tell,
     check_refused,
     decode,
+    labelled,
     numbered,
     splits,
 )
 from unnoise.data.sources import Refusal, shown
-from unnoise.data.stored import Arrays, StoredDataset, describe
+from unnoise.data.stored import Arrays, StoredDataset, describe, mapped
 
 FORMAT = 1
 _SHARD = 64 << 20
@@ -98,8 +102,12 @@ def prepare(
     if out.exists():
         raise InputError(f"{out} exists already; give the name of a new folder.")
     found, rest = splits(str(source), test, held_out)
+    if not (found.entries or found.refused):
+        raise InputError(f"{source} is held out altogether; leave some to train on.")
     classes = found.classes
-    part = out.with_name(f".{out.name}.partial-{os.getpid()}")
+    if classes is not None:
+        rest = labelled(rest)
+    part = half_written(out, "partial")
     kept: dict[str, Decoded] = {}
     total = len(found.entries) + len(rest.entries)
     before = 0
@@ -114,7 +122,7 @@ def prepare(
             part.mkdir(parents=True)
             hashes: dict[str, str] = {}
             for split, each in (("train", found), ("test", rest)):
-                if not each.entries and split == "test":
+                if not (each.entries or each.refused) and split == "test":
                     continue
                 kept[split] = Decoded()
                 pixels = decode(each, look, kept[split], workers, told)
@@ -124,7 +132,7 @@ def prepare(
             refused = tuple(r for each in kept.values() for r in each.refused)
             counts = {split: len(each.entries) for split, each in kept.items()}
             text = "".join(json.dumps(asdict(r), ensure_ascii=False) + "\n" for r in refused)
-            _write(part / "refused.jsonl", text.encode(), hashes)
+            _write(part / "refused.jsonl", text.encode("utf-8", "backslashreplace"), hashes)
             document = {
                 "format": FORMAT,
                 "kind": "pictures",
@@ -148,11 +156,7 @@ def prepare(
 
 def _clear(out: Path) -> None:
     """Remove what a killed preparation of the same folder left behind."""
-    for path in out.parent.glob(f".{out.name}.partial-*"):
-        number = path.name.rpartition("-")[2]
-        with contextlib.suppress(ProcessLookupError, PermissionError, ValueError):
-            os.kill(int(number), 0)
-            continue
+    for path in left_behind(out.parent, out.name.__eq__, "partial")[0]:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -191,7 +195,7 @@ def _write_split(
         return  # whoever counts the refused ones says so
     labels = numbered(kept.entries, classes)
     known = describe(
-        name, Arrays(_mapped(paths)), labels, 256, licence=licence, class_names=classes
+        name, Arrays(list(map(mapped, paths))), labels, 256, licence=licence, class_names=classes
     )
     values, tensors = info_fields(known)
     _write(folder / f"{split}.safetensors", pack({"kind": "data", "data": values}, tensors), hashes)
@@ -215,10 +219,6 @@ def file_hash(path: Path) -> str:
     """sha256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _mapped(paths: list[Path]) -> list[NDArray[np.uint8]]:
-    return [np.load(path, mmap_mode="r", allow_pickle=False) for path in paths]
 
 
 @final
@@ -250,52 +250,102 @@ def prepared(
         DamagedFileError: a file is not what was prepared.
     """
     folder = Path(path)
-    document = _manifest(folder)
-    hashes = cast(dict[str, str], document["sha256"])
-    counts = cast(dict[str, int], document["counts"])
-    if split not in counts:
+    manifest = _manifest(folder)
+    hashes, count = manifest["sha256"], manifest["counts"].get(split)
+    if count is None:
         raise InputError(
             f"{path} holds nothing out; prepare it with --held-out 0.1 or --test SOURCE."
         )
     names = [f"{split}.safetensors", f"{split}.jsonl"]
-    shards = sorted(name for name in hashes if name.startswith(f"{split}-"))
+    shards = sorted(name for name in hashes if re.fullmatch(rf"{split}-\d+\.npy", name))
     for name in (*names, *(shards if check else [])):
         file = folder / name
         if not file.is_file() or file_hash(file) != hashes.get(name):
             raise DamagedFileError(f"{file} is damaged or changed since it was prepared.")
     container, tensors = unpack(folder / names[0])
-    info: DataInfo = info_from(container["data"], tensors)
-    lines = (folder / names[1]).read_text("utf-8").splitlines()
-    found = [cast(dict[str, Any], json.loads(line)) for line in lines]
+    info = info_from(container.get("data"), tensors)
+    arrays = [mapped(folder / name) for name in shards]
+    lines = _lines(folder / names[1])
+    fit = all(each.dtype == np.uint8 and each.shape[1:] == info.shape for each in arrays)
+    if not (fit and {len(lines), info.count, sum(map(len, arrays))} == {count} and count > 0):
+        raise DamagedFileError(f"{folder}: the files of {split!r} do not fit together.")
     numbers = None
     if labels and info.class_names is not None:
-        place = {name: i for i, name in enumerate(info.class_names)}
-        numbers = torch.tensor([place[line["label"]] for line in found])
+        numbers = _numbers([line["label"] for line in lines], info.class_names, folder / names[1])
     if numbers is None:
         info = replace(info, classes=None, class_names=None)
-    texts = [line["text"] or "" for line in found]
-    stored = Arrays(_mapped([folder / name for name in shards]))
+    texts = [line["text"] or "" for line in lines]
     data = PreparedDataset(
-        info, stored, numbers, dequantize=dequantize, texts=texts if any(texts) else None
+        info, Arrays(arrays), numbers, dequantize=dequantize, texts=texts if any(texts) else None
     )
     return Flipped(data) if flip and split == "train" else data
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+class _Head(TypedDict):
+    """What a manifest of any version has."""
+
+    kind: str
+    format: int
+
+
+class _Look(TypedDict):
+    size: int | None
+    channels: int
+    background: int
+
+
+class _Counts(TypedDict):
+    train: Whole
+    test: NotRequired[Whole]
+
+
+class _Manifest(TypedDict):
+    """The document of manifest.json."""
+
+    format: int
+    kind: str
+    source: str
+    look: _Look
+    counts: _Counts
+    classes: list[str] | None
+    sha256: dict[str, str]
+
+
+class _Line(TypedDict):
+    """What is known of an example."""
+
+    name: str
+    label: str | None
+    text: str | None
+
+
+def _manifest(folder: Path) -> _Manifest:
     file = folder / "manifest.json"
     if not file.is_file():
         raise InputError(
             f"{folder} is no prepared data. Make it with: unnoise prepare SOURCE {folder} --size 32"
         )
-    try:
-        document = json.loads(file.read_text("utf-8"))
-        sound = document["kind"] == "pictures" and {"counts", "sha256"} <= set(document)
-        if document["format"] != FORMAT:
-            raise InputError(
-                f"{folder} has format {document['format']}; this version reads {FORMAT}."
-            )
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise DamagedFileError(f"{file} is damaged: {error}.") from error
-    if not sound:
+    document = parsed(file.read_bytes(), str(file))
+    head = checked(_Head, document, str(file), more=True)
+    if head["kind"] != "pictures":
         raise DamagedFileError(f"{file} does not describe prepared pictures.")
-    return document
+    if head["format"] != FORMAT:
+        raise InputError(
+            f"{folder} has format {short(head['format'], 20)}; this version reads {FORMAT}."
+        )
+    return checked(_Manifest, document, str(file))
+
+
+def _lines(file: Path) -> list[_Line]:
+    # Not splitlines(), which would also split a caption at some rare letters.
+    lines = file.read_bytes().rstrip(b"\n").split(b"\n")
+    return checked(list[_Line], parsed(b"[%s]" % b",".join(lines), str(file)), str(file))
+
+
+def _numbers(labels: list[str | None], names: tuple[str, ...], file: Path) -> Tensor:
+    """Class numbers, shape (N,), of classes by name."""
+    place: dict[str | None, int] = {name: i for i, name in enumerate(names)}
+    try:
+        return torch.tensor([place[label] for label in labels])
+    except KeyError as error:
+        raise DamagedFileError(f"{file} has a class that nobody named: {error}.") from error

@@ -5,16 +5,12 @@ shards in a random order, some at a time, and only those are kept near.
 """
 
 import hashlib
-import json
-import re
 import shutil
 import tempfile
 import threading
-import urllib.error
-import urllib.request
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, cast, final
 
@@ -24,8 +20,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import write_atomic
+from unnoise.core.errors import DamagedFileError, InputError, short
+from unnoise.core.files import sweep, write_atomic
 from unnoise.core.noise import Noise
 from unnoise.core.ranges import Count
 from unnoise.core.registry import register
@@ -33,140 +29,11 @@ from unnoise.data.archives import index_tar
 from unnoise.data.base import Batch, Dataset
 from unnoise.data.flips import Flipped
 from unnoise.data.gate import Look, RefusedFile, read_picture
-from unnoise.data.prepared import file_hash
-from unnoise.data.sources import Entry, Found, Refusal, shown
-from unnoise.data.stored import describe
+from unnoise.data.indices import Index, Shard, fetch, is_url, read_index
+from unnoise.data.sources import Entry, Refusal, brief, shown
+from unnoise.data.stored import check_letters, describe
 
-_KIND = "wids-shard-index-v1"  # the index that WebDataset's own tools write
 _LOOKED_AT = 2048  # examples that mean and variance are taken from
-_TRIES = 3
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One tar file.
-
-    Arguments:
-        name: relative to the index.
-        count: its examples.
-        sha256: of the file, "" where it is unknown.
-    """
-
-    name: str
-    count: int
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
-class Index:
-    """What is known of all shards.
-
-    Arguments:
-        base: folder or URL that the shards' names are relative to.
-        shards: in order.
-        classes: names of the classes, None where they are unknown.
-    """
-
-    base: str
-    shards: tuple[Shard, ...]
-    classes: tuple[str, ...] | None
-
-
-def write_index(folder: str | Path, out: str | Path | None = None) -> Path:
-    """List the tar files of a folder with their counts, checksums and classes, in an index.json.
-
-    Arguments:
-        folder: holds .tar files in WebDataset's layout.
-        out: the index; "index.json" beside the shards when absent.
-
-    Raises:
-        InputError: no tar files there, or one cannot be read.
-    """
-    top = Path(folder)
-    paths = sorted(top.glob("*.tar"))
-    if not paths:
-        raise InputError(f"{folder} holds no .tar files.")
-    listed: list[dict[str, Any]] = []
-    every = Found([])
-    for path in paths:
-        entries, _ = index_tar(path)
-        every.entries += entries
-        listed.append({"url": path.name, "nsamples": len(entries), "sha256": file_hash(path)})
-    document: dict[str, Any] = {"__kind__": _KIND, "wids_version": 1, "shardlist": listed}
-    if every.classes is not None:
-        document["classes"] = list(every.classes)
-    target = top / "index.json" if out is None else Path(out)
-    write_atomic(target, (json.dumps(document, indent=1, ensure_ascii=False) + "\n").encode())
-    return target
-
-
-def read_index(path: str) -> Index:
-    """The index of a folder, a .json file or a URL; a folder without one is looked through.
-
-    Raises:
-        InputError: there is none, or it names files outside its own folder.
-    """
-    if _is_url(path):
-        url = path if path.endswith(".json") else path.rstrip("/") + "/index.json"
-        return _index(fetch(url).decode(), url.rpartition("/")[0], url)
-    place = Path(path)
-    file = place / "index.json" if place.is_dir() else place
-    if file.is_file() and file.suffix == ".json":
-        return _index(file.read_text("utf-8"), str(file.parent), str(file))
-    if not place.is_dir() or not (paths := sorted(place.glob("*.tar"))):
-        raise InputError(f"{path}: give a folder of .tar files, its index.json, or a URL of one.")
-    every = Found([])
-    shards: list[Shard] = []
-    for each in paths:
-        entries, _ = index_tar(each)
-        every.entries += entries
-        shards.append(Shard(each.name, len(entries)))
-    return Index(str(place), tuple(shards), every.classes)
-
-
-def _is_url(path: str) -> bool:
-    return path.startswith(("http://", "https://"))
-
-
-def _index(text: str, base: str, where: str) -> Index:
-    try:
-        document = json.loads(text)
-        listed = document["shardlist"]
-        shards = tuple(
-            Shard(str(each["url"]), int(each["nsamples"]), str(each.get("sha256", "")))
-            for each in listed
-        )
-        classes = document.get("classes")
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{where} is no index of shards ({_KIND}): {error}. Write one with: unnoise prepare "
-            "FOLDER FOLDER/index.json"
-        ) from error
-    for shard in shards:
-        if not re.fullmatch(r"[\w][\w.-]*(/[\w][\w.-]*)*", shard.name) or shard.count < 0:
-            raise InputError(
-                f"{where}: shard {shown(shard.name)!r} must be a name beside the index."
-            )
-    if not sum(shard.count for shard in shards):
-        raise InputError(f"{where} lists no examples.")
-    return Index(base, shards, None if classes is None else tuple(map(str, classes)))
-
-
-def fetch(url: str) -> bytes:
-    """The content behind a URL that the user gave.
-
-    Raises:
-        StorageError: it cannot be had after three tries.
-    """
-    for attempt in range(_TRIES):
-        try:
-            with urllib.request.urlopen(url, timeout=60) as stream:
-                return stream.read()
-        except (urllib.error.URLError, OSError) as error:
-            if attempt + 1 == _TRIES or isinstance(error, urllib.error.HTTPError):
-                reason = getattr(error, "reason", error)
-                raise StorageError(f"cannot read {url}: {reason}.") from error
-    raise AssertionError
 
 
 @final
@@ -198,6 +65,8 @@ class ShardedPictures(Dataset):
     ) -> None:
         self.index, self.look, self.dequantize = index, look, dequantize
         self.cache, self.together = cache, together
+        if cache is not None:
+            sweep(Path(cache), {_near_name(shard) for shard in index.shards}.__contains__)
         self.stretches = tuple(shard.count for shard in index.shards)
         self.ends = torch.tensor(self.stretches).cumsum(0)
         names = index.classes or (None if classes is None else tuple(map(str, range(classes))))
@@ -233,8 +102,8 @@ class ShardedPictures(Dataset):
             if self.numbers is not None:
                 if entry.label not in self.numbers:
                     raise DamagedFileError(
-                        f"{shown(entry.name)} has class {entry.label!r}, which the index does not "
-                        "name; write the index anew, or set classes."
+                        f"{brief(entry.name)} has class {short(entry.label)}, which the index does "
+                        "not name; write the index anew, or set classes."
                     )
                 labels.append(self.numbers[entry.label])
         return pixels, labels
@@ -249,7 +118,7 @@ class ShardedPictures(Dataset):
                 refusal = Refusal(shown(entry.name), str(error))
                 if refusal not in self.refused:
                     self._bad.append(refusal)
-        raise DamagedFileError(f"no picture of the shard of {entries[0].name} can be read.")
+        raise DamagedFileError(f"no picture of the shard of {brief(entries[0].name)} can be read.")
 
     def _entries(self, which: int) -> list[Entry]:
         """Examples of a shard, which is fetched if it is not near."""
@@ -274,11 +143,11 @@ class ShardedPictures(Dataset):
 
     def _near(self, shard: Shard) -> Path:
         """The shard's file on this machine."""
-        if not _is_url(self.index.base):
+        if not is_url(self.index.base):
             return Path(self.index.base) / shard.name
-        path = self._folder() / shard.name.replace("/", "_")
+        path = self._folder() / _near_name(shard)
         if not path.is_file():
-            content = fetch(f"{self.index.base}/{shard.name}")
+            content = fetch(self.index.base, shard.name)
             if shard.sha256 and hashlib.sha256(content).hexdigest() != shard.sha256:
                 raise DamagedFileError(
                     f"{self.index.base}/{shard.name} is not what its index says."
@@ -297,7 +166,7 @@ class ShardedPictures(Dataset):
 
     def _forget(self, shard: Shard) -> None:
         if self._temporary is not None:
-            (self._folder() / shard.name.replace("/", "_")).unlink(missing_ok=True)
+            (self._folder() / _near_name(shard)).unlink(missing_ok=True)
 
     def _described(self, names: tuple[str, ...] | None) -> Any:
         """Mean and variance of the first examples; count and hash of all that the index lists."""
@@ -309,6 +178,7 @@ class ShardedPictures(Dataset):
         if odd is not None:
             raise InputError(f"pictures differ in size ({shape[1:]}, {odd[1:]}); say a size.")
         name = self.index.base.rstrip("/").rpartition("/")[2] or "shards"
+        check_letters(name, names)
         info = describe(name, torch.from_numpy(np.stack(pixels)), None, 256)
         listed = repr((self.index.shards, names, self.look)).encode()
         return replace(
@@ -319,6 +189,10 @@ class ShardedPictures(Dataset):
             count=len(self),
             sha256=hashlib.sha256(listed).hexdigest(),
         )
+
+
+def _near_name(shard: Shard) -> str:
+    return shard.name.replace("/", "_")
 
 
 @register("dataset", "webdataset")

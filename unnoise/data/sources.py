@@ -2,8 +2,10 @@
 
 import csv
 import io
+import itertools
 import json
 import os
+import re
 import stat
 import unicodedata
 from collections.abc import Callable, Iterator
@@ -11,10 +13,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from unnoise.core.errors import InputError
+from unnoise.core.documents import reason_of
+from unnoise.core.errors import InputError, within
 from unnoise.data.gate import MOST_BYTES, SUFFIXES, RefusedFile
 
 LISTS = ("metadata.jsonl", "metadata.csv")
+_LONGEST_PATH = 65_535  # letters; no file's is longer, but what a list says may be
+_LONGEST_TOLD = 80
 
 
 @dataclass(frozen=True)
@@ -24,8 +29,8 @@ class Entry:
     Arguments:
         name: path inside its source, with "/".
         read: gives its bytes; raises RefusedFile.
-        label: its class by name, None without.
-        text: its caption, None without.
+        label: its class by name, ``writable``; None without.
+        text: its caption, ``writable``; None without.
     """
 
     name: str
@@ -64,9 +69,12 @@ class Found:
         return tuple(sorted(cast(set[str], labels), key=_counted))
 
 
-def _counted(name: str) -> tuple[int, int, str]:
+def _counted(name: str) -> tuple[int, int, str, str]:
     """Numbers by value, then words by letter."""
-    return (0, int(name), name) if name.isascii() and name.isdigit() else (1, 0, name)
+    if not (name.isascii() and name.isdigit()):
+        return 1, 0, "", name
+    digits = name.lstrip("0")  # compared as they stand: Python reads no more than 4,300
+    return 0, len(digits), digits, name
 
 
 def normal(name: str) -> str:
@@ -74,14 +82,33 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def shown(name: str) -> str:
-    """A name for a report: in one line, and writable whatever bytes it has."""
+def writable(text: str) -> str:
+    """A text that UTF-8 can hold: of a name in other bytes, 0xB0 becomes the letters ``\\xb0``."""
+    return _HALF_LETTER.sub(_escaped, text)
+
+
+_HALF_LETTER = re.compile(r"[\ud800-\udfff]")
+
+
+def _escaped(half: re.Match[str]) -> str:
+    code = ord(half[0])
+    # Python reads a byte that is no UTF-8 as this half; other halves come out of JSON.
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code < 0xDD00 else f"\\u{code:04x}"
+
+
+def shown(name: str, most: int = _LONGEST_PATH) -> str:
+    """A name for a report: in one line, writable, and without its middle where it is long."""
+    name = within(name, most)
+    if name.isprintable():
+        return name
     return "".join(
-        c
-        if c.isprintable() and not 0xD800 <= ord(c) < 0xE000
-        else c.encode("unicode_escape").decode()
-        for c in name
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in writable(name)
     )
+
+
+def brief(name: str) -> str:
+    """A name for a sentence: ``shown``, and short."""
+    return within(shown(name, _LONGEST_TOLD), _LONGEST_TOLD)
 
 
 def scan(path: str | Path) -> Found:
@@ -205,7 +232,7 @@ def _labelled(listed: Listing, refused: list[Refusal]) -> Found:
         skip += 1
     if parents and all(len(p) > skip for p in parents):
         found.entries = [
-            replace(entry, label=normal(p[skip]))
+            replace(entry, label=writable(normal(p[skip])))
             for entry, p in zip(found.entries, parents, strict=True)
         ]
     return found
@@ -219,8 +246,13 @@ def _from_list(
     by_name = {normal(each): each for each in pictures}
     entries: list[Entry] = []
     taken: set[str] = set()
-    for number, line in _lines(name, read()):
-        where = f"{name}, line {number}"
+    called = brief(name)
+    try:
+        content = read()
+    except RefusedFile as error:
+        raise InputError(f"{called}: {error}; it says what the pictures are. Mend it.") from error
+    for number, line in _lines(called, content):
+        where = f"{called}, line {number}"
         if isinstance(line, str):
             refused.append(Refusal(where, line))
             continue
@@ -228,20 +260,22 @@ def _from_list(
         if not isinstance(given, str):
             refused.append(Refusal(where, "has no file_name"))
             continue
+        given = within(given, _LONGEST_PATH)
         file = by_name.get(normal((base / given).as_posix()))
         label, text = line.get("label"), line.get("text")
         if file is None:
-            refused.append(Refusal(shown(given), f"stands in {name} but is not there"))
+            refused.append(Refusal(shown(given), f"stands in {called} but is not there"))
         elif file in taken:
-            refused.append(Refusal(shown(given), f"stands twice in {name}"))
+            refused.append(Refusal(shown(given), f"stands twice in {called}"))
         elif isinstance(label, bool | float | dict | list) or not isinstance(text, str | None):
             refused.append(Refusal(where, "its label must be a word or a number, its text words"))
         else:
             taken.add(file)
-            known = None if label is None else normal(str(label))
-            entries.append(Entry(file, pictures[file], known, text))
+            known = None if label is None else writable(normal(str(label)))
+            caption = None if text is None else writable(text)
+            entries.append(Entry(file, pictures[file], known, caption))
     missing = [each for each in pictures if each not in taken]
-    refused += [Refusal(shown(each), f"does not stand in {name}") for each in missing]
+    refused += [Refusal(shown(each), f"does not stand in {called}") for each in missing]
     return Found(entries, refused)
 
 
@@ -252,8 +286,7 @@ def _lines(name: str, content: bytes) -> Iterator[tuple[int, dict[str, Any] | st
     except UnicodeDecodeError as error:
         raise InputError(f"{name} is not written in UTF-8: {error}.") from error
     if name.endswith(".csv"):
-        for number, row in enumerate(csv.DictReader(io.StringIO(text)), 2):
-            yield number, {key: value or None for key, value in row.items() if isinstance(key, str)}
+        yield from _rows(name, text)
         return
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
@@ -261,6 +294,24 @@ def _lines(name: str, content: bytes) -> Iterator[tuple[int, dict[str, Any] | st
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            yield number, f"no JSON: {error}"
+            yield number, f"no JSON: {reason_of(error)}"
             continue
         yield number, value if isinstance(value, dict) else "no JSON table"
+
+
+def _rows(name: str, text: str) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """The same of a table in CSV, whose first line says what its columns are."""
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        _ = rows.fieldnames
+    except csv.Error as error:
+        raise InputError(f"{name}, line 1 names no columns: {error}.") from error
+    for number in itertools.count(2):
+        try:
+            row = next(rows)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, f"no CSV: {error}"
+            continue
+        yield number, {key: value or None for key, value in row.items() if isinstance(key, str)}

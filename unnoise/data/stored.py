@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -10,11 +11,11 @@ import torch
 from torch import Tensor
 
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, within
 from unnoise.core.noise import Noise
-from unnoise.data.base import Batch, DataInfo, Dataset
+from unnoise.data.base import Batch, DataInfo, Dataset, letters_fit
 from unnoise.data.clouds import Clouds
-from unnoise.data.sources import Refusal
+from unnoise.data.sources import Refusal, writable
 
 _AT_ONCE = 8 << 20  # values in float64 when moments are taken
 _MOST_COVARIANCE = 1024
@@ -32,6 +33,21 @@ class Rows(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: Tensor, /) -> Tensor: ...
+
+
+def mapped(path: str | Path) -> np.ndarray[Any, Any]:
+    """The array of a .npy file, of which only what is asked for is read.
+
+    Raises:
+        InputError: no such file, or no array.
+    """
+    try:
+        return np.lib.format.open_memmap(path, "r")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
+    except Exception as error:  # its header goes through Python's own parser, which raises anything
+        reason = within(" ".join(str(error).split()), 80)
+        raise InputError(f"{path} is no .npy file that can be read: {reason}") from error
 
 
 @final
@@ -189,12 +205,20 @@ def describe(
     Raises:
         InputError: empty, NaN, levels or labels out of range.
     """
+    name = writable(name)
     if len(stored) == 0:
         raise InputError(f"data {name!r} is empty; it cannot be trained on.")
+    if levels is not None and levels < 2:
+        raise InputError(f"data {name!r}: levels = {levels}; discrete data has at least 2.")
     if labels is not None and (len(labels) != len(stored) or int(labels.min()) < 0):
         raise InputError(
             f"data {name!r} needs one label from 0 for each of {len(stored)} examples."
         )
+    if labels is not None and class_names and int(labels.max()) >= len(class_names):
+        raise InputError(
+            f"data {name!r} has label {int(labels.max())}, but only {len(class_names)} class_names."
+        )
+    check_letters(name, class_names)
     offset, scale = (low, (high - low) / levels) if levels is not None else (0.0, 1.0)
     middle = 0.0 if levels is None else 0.5
     # Uniform noise within a level adds a twelfth of its width squared.
@@ -220,6 +244,10 @@ def describe(
     covariance = None
     if size <= _MOST_COVARIANCE:
         covariance = (product / count + within * torch.eye(size).double()).float()
+        if not bool(torch.isfinite(covariance).all()):
+            raise InputError(
+                f"data {name!r} has values whose squares are too large; divide all by a number."
+            )
     return DataInfo(
         name=name,
         shape=tuple(stored.shape[1:]),
@@ -235,6 +263,15 @@ def describe(
         licence=licence,
         class_names=class_names,
     )
+
+
+def check_letters(name: str, class_names: Sequence[str] | None) -> None:
+    """Refuse names of classes that no model file has room for."""
+    if not letters_fit(class_names or ()):
+        raise InputError(
+            f"data {name!r} has classes whose names are too long for a model file; give numbers as "
+            "labels, or set labels = false."
+        )
 
 
 def _parts(stored: Rows) -> Iterator[Tensor]:

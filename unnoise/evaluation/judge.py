@@ -5,14 +5,25 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
+from unnoise.core.documents import checked
 from unnoise.core.errors import DamagedFileError, InputError
-from unnoise.core.files import pack, unpack, write_atomic
+from unnoise.core.files import pack, sweep, unpack, write_atomic
+from unnoise.core.ranges import Positive
 from unnoise.evaluation.distances import matrix, squared_distances
 
 _FORMAT = "unnoise judge 1"
 _RIDGE = 0.01
 _MOST_CENTRES = 4000
+
+
+class _Document(TypedDict):
+    """What a judge's file says beside its tensors."""
+
+    format: str
+    data: str
+    gamma: Positive
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,7 @@ class Judge:
         """
         tensors = {"centres": self.centres, "weights": self.weights, "classes": self.classes}
         document = {"format": _FORMAT, "data": data_hash, "gamma": self.gamma}
+        sweep(path.parent, path.name.__eq__)
         write_atomic(path, pack(document, tensors))
 
     @classmethod
@@ -121,16 +133,28 @@ class Judge:
         document, tensors = unpack(path)
         if document.get("format") != _FORMAT:
             raise InputError(f"{path} holds no judge of this version; delete it to train one anew.")
-        if document.get("data") != data_hash:
+        known = checked(_Document, document, f"the judge in {path}")
+        if known["data"] != data_hash:
             raise InputError(
-                f"the judge in {path} was trained on data {str(document.get('data'))[:12]}, asked "
-                f"for is {data_hash[:12]}; delete the file to train one anew."
+                f"the judge in {path} was trained on data {known['data'][:12]}, asked for is "
+                f"{data_hash[:12]}; delete the file to train one anew."
             )
-        try:
-            centres, weights, classes = (tensors[k] for k in ("centres", "weights", "classes"))
-            return cls(centres, weights, classes, float(document["gamma"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DamagedFileError(f"the judge in {path} is incomplete: {error}.") from error
+        if tensors.keys() != {"centres", "weights", "classes"}:
+            raise DamagedFileError(f"the judge in {path} is incomplete; delete it to train one.")
+        judge = cls(**tensors, gamma=known["gamma"])
+        if not judge._is_whole():
+            raise DamagedFileError(f"the judge in {path} does not fit together; delete it.")
+        return judge
+
+    def _is_whole(self) -> bool:
+        """Whether the tensors are of the shapes and types that their descriptions say."""
+        numbers = (self.centres, self.weights)
+        return (
+            all(t.ndim == 2 and t.dtype == torch.float64 and t.numel() for t in numbers)
+            and all(bool(torch.isfinite(t).all()) for t in numbers)
+            and self.classes.dtype == torch.int64
+            and self.weights.shape == (len(self.centres), *self.classes.shape)
+        )
 
 
 def cached_judge(path: Path, features: Tensor, labels: Tensor, data_hash: str) -> Judge:

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
-from unnoise.core.files import write_atomic
+from unnoise.core.files import sweep, write_atomic
 from unnoise.core.noise import Noise
 from unnoise.core.registry import written
 from unnoise.data import DataInfo
@@ -45,6 +46,18 @@ def whose_labels(model: Diffusion, guide: Any) -> Diffusion | Classifier:
 def is_picture(info: DataInfo) -> bool:
     """Whether an event is an image with levels."""
     return info.levels is not None and len(info.shape) == 3 and info.channels in (1, 3)
+
+
+def check_drawable(info: DataInfo) -> None:
+    """Refuse events that are neither pictures with levels nor points in the plane.
+
+    Raises:
+        InputError: says what to do instead.
+    """
+    if not is_picture(info) and info.shape != (2,):
+        raise InputError(
+            f"events of shape {info.shape} cannot be drawn; write them to a .npz file."
+        )
 
 
 def columns_for(model: Diffusion, n: int) -> int:
@@ -97,12 +110,9 @@ def draw(
     if is_picture(info):
         grid = sheet(info.to_bytes(x.cpu()), columns=columns or columns_for(model, len(x)))
         save_image(grid, path, about or {})
-    elif info.shape == (2,):
-        save_image(scatter(x.cpu(), labels=labels), path, about or {})
     else:
-        raise InputError(
-            f"events of shape {info.shape} cannot be drawn; write them to a .npz file."
-        )
+        check_drawable(info)
+        save_image(scatter(x.cpu(), labels=labels), path, about or {})
 
 
 def draw_walk(
@@ -112,12 +122,9 @@ def draw_walk(
     info = info_of(model)
     if is_picture(info):
         film([info.to_bytes(x.cpu()) for x in frames], path)
-    elif info.shape == (2,):
-        walk_film([x.cpu() for x in frames], path, labels=labels)
     else:
-        raise InputError(
-            f"events of shape {info.shape} cannot be drawn; write them to a .npz file."
-        )
+        check_drawable(info)
+        walk_film([x.cpu() for x in frames], path, labels=labels)
 
 
 def turn(model: Model, n: int, label: int | None = None, first: int = 0) -> Tensor | None:
@@ -167,6 +174,8 @@ def write_files(
 def check_target(path: Path) -> str:
     """What a path asks for, by its suffix; refuses to overwrite what is not ours.
 
+    What a killed process left half-written there is removed.
+
     Returns:
         ".png", ".gif", ".npz" or "" for a folder.
     """
@@ -181,17 +190,20 @@ def check_target(path: Path) -> str:
         raise InputError(f"{path}: the folder {path.parent} does not exist.")
     if path.is_file() and not _is_ours(path, suffix):
         raise InputError(f"{path} exists and was not made by unnoise. Give another name.")
-    if (
-        not suffix
-        and path.is_dir()
-        and any(p.suffix != ".png" or not _is_ours(p, ".png") for p in path.iterdir())
-    ):
-        raise InputError(f"folder {path} holds other files. Give a new or empty one.")
+    if suffix:
+        sweep(path.parent, path.name.__eq__)
+    elif path.is_dir():
+        half_written = sweep(path, re.compile(r"\d{5,}(-\d+)?\.png").fullmatch)
+        whole = (p for p in path.iterdir() if p not in half_written)
+        if any(p.suffix != ".png" or not _is_ours(p, ".png") for p in whole):
+            raise InputError(f"folder {path} holds other files. Give a new or empty one.")
     return suffix
 
 
 def _is_ours(path: Path, suffix: str) -> bool:
     """Whether a file carries our mark, and may be made anew."""
+    if not path.is_file():
+        return False
     with path.open("rb") as stream:
         content = stream.read(1 << 20)
     return b"unnoise" in content if suffix else False

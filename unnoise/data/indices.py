@@ -1,0 +1,176 @@
+"""What tar shards there are: an index.json of their names, counts and classes."""
+
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+from annotated_types import Interval
+from typing_extensions import TypedDict
+
+from unnoise.core.documents import checked, parsed
+from unnoise.core.errors import DamagedFileError, InputError, StorageError, within
+from unnoise.core.files import sweep, write_atomic
+from unnoise.data.archives import index_tar
+from unnoise.data.prepared import file_hash
+from unnoise.data.sources import Found, brief, writable
+
+_KIND = "wids-shard-index-v1"  # the index that WebDataset's own tools write
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar file.
+
+    Arguments:
+        name: relative to the index.
+        count: its examples.
+        sha256: of the file, "" where it is unknown.
+    """
+
+    name: str
+    count: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Index:
+    """What is known of all shards.
+
+    Arguments:
+        base: folder or URL that the shards' names are relative to.
+        shards: in order.
+        classes: names of the classes, None where they are unknown.
+    """
+
+    base: str
+    shards: tuple[Shard, ...]
+    classes: tuple[str, ...] | None
+
+
+def write_index(folder: str | Path, out: str | Path | None = None) -> Path:
+    """List the tar files of a folder with their counts, checksums and classes, in an index.json.
+
+    Arguments:
+        folder: holds .tar files in WebDataset's layout.
+        out: the index; "index.json" beside the shards when absent.
+
+    Raises:
+        InputError: no tar files there, or one cannot be read.
+    """
+    top = Path(folder)
+    paths = sorted(top.glob("*.tar"))
+    if not paths:
+        raise InputError(f"{folder} holds no .tar files.")
+    listed: list[dict[str, Any]] = []
+    every = Found([])
+    for path in paths:
+        entries, _ = index_tar(path)
+        every.entries += entries
+        listed.append({"url": path.name, "nsamples": len(entries), "sha256": file_hash(path)})
+    document: dict[str, Any] = {"__kind__": _KIND, "wids_version": 1, "shardlist": listed}
+    if every.classes is not None:
+        document["classes"] = list(every.classes)
+    target = top / "index.json" if out is None else Path(out)
+    sweep(target.parent, target.name.__eq__)
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    write_atomic(target, text.encode("utf-8", "backslashreplace"))
+    return target
+
+
+def read_index(path: str) -> Index:
+    """The index of a folder, a .json file or a URL; a folder without one is looked through.
+
+    Raises:
+        InputError: there is none, or it names files outside its own folder.
+    """
+    if is_url(path):
+        url = path if path.endswith(".json") else path.rstrip("/") + "/index.json"
+        return _index(fetch(url), url.rpartition("/")[0], url)
+    place = Path(path)
+    file = place / "index.json" if place.is_dir() else place
+    if file.is_file() and file.suffix == ".json":
+        return _index(file.read_bytes(), str(file.parent), str(file))
+    if not place.is_dir() or not (paths := sorted(place.glob("*.tar"))):
+        raise InputError(f"{path}: give a folder of .tar files, its index.json, or a URL of one.")
+    every = Found([])
+    shards: list[Shard] = []
+    for each in paths:
+        entries, _ = index_tar(each)
+        every.entries += entries
+        shards.append(Shard(each.name, len(entries)))
+    return Index(str(place), tuple(shards), every.classes)
+
+
+def is_url(path: str) -> bool:
+    return path.startswith(("http://", "https://"))
+
+
+class _Listed(TypedDict):
+    """A shard in an index.json."""
+
+    url: str
+    nsamples: Annotated[int, Interval(ge=0, le=2**40)]
+    sha256: NotRequired[str]
+
+
+class _Document(TypedDict):
+    """What is read of an index.json; WebDataset's own tools write more."""
+
+    shardlist: list[_Listed]
+    classes: NotRequired[list[str | int] | None]
+
+
+def _index(content: bytes, base: str, where: str) -> Index:
+    try:
+        document = checked(_Document, parsed(content, where), where, more=True)
+    except DamagedFileError as error:
+        raise InputError(
+            f"{error} Write an index with: unnoise prepare FOLDER FOLDER/index.json"
+        ) from error
+    shards = tuple(
+        Shard(each["url"], each["nsamples"], each.get("sha256", ""))
+        for each in document["shardlist"]
+    )
+    for shard in shards:
+        if not _is_beside(shard.name):
+            raise InputError(
+                f"{where}: shard {brief(shard.name)!r} must be a name beside the index."
+            )
+    if not sum(shard.count for shard in shards):
+        raise InputError(f"{where} lists no examples.")
+    names = document.get("classes")
+    return Index(base, shards, None if names is None else tuple(writable(str(n)) for n in names))
+
+
+def _is_beside(name: str) -> bool:
+    """Whether a name stays in its index's folder, on every system and in a URL."""
+    parts = name.split("/")
+    return not (set(parts) & {"", ".", ".."} or set(name) & set("\\:\0\n"))
+
+
+def fetch(base: str, name: str = "") -> bytes:
+    """The content behind a URL that the user gave.
+
+    Arguments:
+        base: the URL.
+        name: of a file below it, as it is.
+
+    Raises:
+        StorageError: it cannot be had after three tries.
+    """
+    url = f"{base}/{urllib.parse.quote(name, errors='surrogateescape')}" if name else base
+    for attempt in range(_TRIES):
+        try:
+            with urllib.request.urlopen(url, timeout=60) as stream:
+                return stream.read()
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if attempt + 1 == _TRIES or isinstance(error, urllib.error.HTTPError | ValueError):
+                reason = within(str(getattr(error, "reason", error)), 80)
+                raise StorageError(f"cannot read {url}: {reason}.") from error
+    raise AssertionError
