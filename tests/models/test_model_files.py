@@ -163,7 +163,7 @@ def recipe_with(path: Path, **network: Any) -> dict[str, Any]:
     return {"recipe": recipe}
 
 
-@pytest.mark.parametrize("change", [{"width": 17}, {"depth": 2}, {"classes": 3}, {"width": 10**6}])
+@pytest.mark.parametrize("change", [{"width": 17}, {"depth": 2}, {"classes": 3}, {"width": 60_000}])
 def test_weights_of_another_recipe(change: dict[str, int], tmp_path: Path):
     path = saved(diffusion(), tmp_path)
     altered(path, recipe_with(path, **change))

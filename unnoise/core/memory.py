@@ -1,6 +1,7 @@
 """When memory runs out: less at once, and again."""
 
 import gc
+import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -28,3 +29,11 @@ def with_less(work: Callable[[], Made], less: Callable[[], bool]) -> Made:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def installed() -> int | None:
+    """Bytes of main memory in this machine; None where the system does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return None

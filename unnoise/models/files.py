@@ -3,30 +3,121 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
-from unnoise.core.errors import DamagedFileError, InputError
+from unnoise.core.documents import checked
+from unnoise.core.errors import DamagedFileError, InputError, NumbersError, short
 from unnoise.core.files import pack, unpack, write_atomic
 from unnoise.core.registry import build, load_plugin, spec
+from unnoise.core.weights import at_most, named_as
 from unnoise.data import info_fields, info_from
 from unnoise.models.base import Model
 
 FORMAT = 1
 
 
-def content(model: Model) -> bytes:
-    """The bytes of a model's file."""
+Kinds = dict[str, tuple[torch.Size, torch.dtype]]
+
+
+def check(model: Model) -> Kinds:
+    """Refuse a model whose file could not be read again: the check that ``load`` makes, before.
+
+    Returns:
+        Shape and type of each weight that the model's recipe builds, for ``content``.
+
+    Raises:
+        InputError: a part is not registered, or the weights are not those of the recipe.
+    """
+    document, _ = _described(model)
+    wanted = _kinds(_built(document["recipe"]["model"]).state_dict())
+    _weights(model, wanted)
+    return wanted
+
+
+def content(model: Model, wanted: Kinds | None = None) -> bytes:
+    """The bytes of a model's file.
+
+    Arguments:
+        model: any model made of registered parts.
+        wanted: what ``check`` said of it; found out when absent.
+
+    Raises:
+        InputError: as ``check``.
+        NumbersError: a weight holds NaN or infinite numbers.
+    """
+    document, tensors = _described(model)
+    if wanted is None:
+        wanted = _kinds(_built(document["recipe"]["model"]).state_dict())
+    weights = _weights(model, wanted)
+    bad = _not_finite(weights)
+    if bad is not None:
+        raise NumbersError(
+            f"weight {bad} holds NaN or infinite numbers; such a model is not saved."
+        )
+    tensors.update({f"model.{name}": value for name, value in weights.items()})
+    return pack(document, tensors)
+
+
+def _described(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The document of a model's file, and the tensors that belong to its data."""
     document: dict[str, Any] = {"format": FORMAT, "kind": "model"}
     tables = {"model": spec(model), "sampling": _without_kind(spec(model.sampling))}
     document["recipe"] = {**model.recipe, **tables}
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
     if model.info is not None:
         document["data"], known = info_fields(model.info)
-        tensors.update({f"data.{name}": value for name, value in known.items()})
-    return pack(json.loads(json.dumps(document)), tensors)
+        info_from(document["data"], known)
+        tensors = {f"data.{name}": value for name, value in known.items()}
+    try:
+        return json.loads(json.dumps(document)), tensors
+    except (TypeError, ValueError) as error:
+        raise InputError(f"model.recipe cannot be written to a file: {error}.") from error
+
+
+def _weights(model: Model, wanted: Kinds) -> dict[str, Tensor]:
+    """A model's weights under their plain names, as its recipe would build them."""
+    held = named_as(wanted, model.state_dict())
+    cure = "undo what was done to the network, or do it in its constructor."
+    for name in sorted({*wanted, *held}):
+        if name not in wanted:
+            raise InputError(f"weight {name} is not in the model that its recipe builds; {cure}")
+        if name not in held:
+            raise InputError(f"weight {name} of the model that its recipe builds is gone; {cure}")
+        value, (shape, dtype) = held[name], wanted[name]
+        if value.dtype != dtype:
+            told, want = (str(each).removeprefix("torch.") for each in (value.dtype, dtype))
+            raise InputError(
+                f"weight {name} is {told}; files hold {want}: call model.to(torch.{want})."
+            )
+        if value.shape != shape:
+            given, want = tuple(value.shape), tuple(shape)
+            raise InputError(f"weight {name} has shape {given}; its recipe builds {want}; {cure}")
+    return held
+
+
+def _kinds(weights: Mapping[str, Tensor]) -> Kinds:
+    return {name: (value.shape, value.dtype) for name, value in weights.items()}
+
+
+def _not_finite(weights: Mapping[str, Tensor]) -> str | None:
+    """The first weight that holds NaN or infinite numbers."""
+    floating = ((n, v) for n, v in weights.items() if v.is_floating_point())
+    return next((n for n, v in floating if not bool(torch.isfinite(v).all())), None)
+
+
+def _built(table: Any) -> Model:
+    """The model of a recipe as any process would build it: on the CPU, in float32."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            return build("model", table, "model")
+    finally:
+        torch.set_default_dtype(before)
 
 
 def save(model: Model, path: str | Path) -> None:
@@ -37,7 +128,8 @@ def save(model: Model, path: str | Path) -> None:
         path: ends in ".safetensors".
 
     Raises:
-        InputError: a part is not registered, or the suffix is another.
+        InputError: the file could not be read again (see ``check``), or the suffix is another.
+        NumbersError: a weight holds NaN or infinite numbers.
         StorageError: the file cannot be written.
     """
     path = Path(path)
@@ -78,49 +170,68 @@ def load(path: str | Path, plugins: tuple[str | Path, ...] = ()) -> Any:
 def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file: Path) -> Model:
     """A model from the content of its file; ``file`` is for messages."""
     if document.get("kind") != "model":
-        raise InputError(f"{file} holds no model but a {document.get('kind', 'nameless thing')!r}.")
+        kind = short(document.get("kind", "nameless thing"))
+        raise InputError(f"{file} holds no model but a {kind}.")
     if document.get("format") != FORMAT:
         raise InputError(
-            f"{file} has format {document.get('format')}; this version of unnoise reads {FORMAT}."
+            f"{file} has format {short(document.get('format'))}; this version of unnoise reads "
+            f"{FORMAT}."
         )
-    recipe: Any = document.get("recipe")
-    if not isinstance(recipe, dict) or not isinstance(recipe.get("sampling"), dict):
-        raise DamagedFileError(f"{file} has no recipe for its model.")
+    recipe: Mapping[str, Any] = checked(_Document, document, str(file))["recipe"]
     state = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+    other = DamagedFileError(f"{file}: its weights are not those that its recipe describes.")
+    numbers = sum(value.numel() for value in state.values())
     try:
-        _check_weights(recipe, state, file)
+        # Some parts of others take a weight twice, and some make one only to throw it away.
+        with at_most(4 * numbers + 1_000_000, 4 * len(state) + 1_000, other):
+            model = _built(recipe.get("model"))
         sampling = build("sampling", {**recipe["sampling"], "kind": "sampling"}, "sampling")
     except DamagedFileError:
         raise
     except InputError as error:
         raise InputError(f"{file}: {error}{_plugins(recipe)}") from error
-    model: Model = build("model", recipe["model"], "model")
+    if _kinds(model.state_dict()) != _kinds(state):
+        raise other
+    bad = _not_finite(state)
+    if bad is not None:
+        raise DamagedFileError(f"{file}: weight {bad} holds NaN or infinite numbers.")
     model.load_state_dict(state)
     model.sampling = sampling
+    model.origin = file
     model.recipe = {k: v for k, v in recipe.items() if k not in ("model", "sampling")}
     if "data" in document:
         known = {k.removeprefix("data."): v for k, v in tensors.items() if k.startswith("data.")}
-        model.info = info_from(dict(document["data"]), known)
+        model.info = info_from(document["data"], known)
     return model.eval()
+
+
+class _Recipe(TypedDict):
+    """The recipe in a model's file; what stands in its tables is looked at when they are used."""
+
+    __pydantic_config__ = {"extra": "allow", "strict": True}  # noqa: RUF012  # pyright: ignore
+
+    model: dict[str, Any]
+    sampling: dict[str, Any]
+    data: NotRequired[dict[str, Any]]
+    training: NotRequired[dict[str, Any]]
+    evaluation: NotRequired[dict[str, Any]]
+    name: NotRequired[str]
+    plugins: NotRequired[list[str]]
+
+
+class _Document(TypedDict):
+    """The JSON document of a model's file."""
+
+    format: int
+    kind: str
+    recipe: _Recipe
+    data: NotRequired[dict[str, Any]]
 
 
 def _plugins(recipe: Mapping[str, Any]) -> str:
     """A hint at the user's own files that a model was made with; they are never loaded unasked."""
     named = recipe.get("plugins")
-    return f" It was trained with plugins, name them by --plugin: {named}." if named else ""
-
-
-def _check_weights(recipe: Mapping[str, Any], state: Mapping[str, Tensor], file: Path) -> None:
-    """Compare the weights with what the recipe would build, before any memory is taken for it."""
-    with torch.device("meta"):
-        wanted = build("model", recipe.get("model"), "model").state_dict()
-    if {k: (v.shape, v.dtype) for k, v in wanted.items()} != {
-        k: (v.shape, v.dtype) for k, v in state.items()
-    }:
-        raise DamagedFileError(f"{file}: its weights are not those that its recipe describes.")
-    bad = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
-    if bad:
-        raise DamagedFileError(f"{file}: weight {bad[0]} holds NaN or infinite numbers.")
+    return f" Name its plugins by --plugin: {short(named)}." if named else ""
 
 
 def _without_kind(table: dict[str, Any]) -> dict[str, Any]:

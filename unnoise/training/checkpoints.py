@@ -6,16 +6,35 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge
 from torch import Tensor
+from typing_extensions import TypedDict
 
 from unnoise.core import disk
+from unnoise.core.documents import Whole, checked, parsed
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
 from unnoise.core.files import pack, unpack, write_atomic
 
 KEPT = 2
 _FILES = ("model.safetensors", "state.safetensors")
+
+
+class Made(TypedDict):
+    """The document of a training's state: what it was made under."""
+
+    format: int
+    kind: str
+    training: dict[str, Any]
+    model: dict[str, Any]
+    data: str
+    threads: Whole
+    micro_batch: Annotated[Whole, Ge(1)]
+    torch: str
+    device: str
+    cpu: str
+    processes: Annotated[Whole, Ge(1)]
 
 
 @dataclass(frozen=True)
@@ -93,7 +112,7 @@ def read(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         folder = _folder(run, step)
         try:
             found = _read(folder)
-        except (InputError, OSError, ValueError, KeyError, TypeError) as error:
+        except (InputError, OSError) as error:
             warn(f"{folder} is passed over: {error}")
             damaged.append(folder)
             continue
@@ -120,7 +139,8 @@ def _set_aside(folder: Path) -> None:
 def sweep(run: Path) -> None:
     """Remove the half-written files of a process that was killed."""
     for path in run.rglob(".*.tmp-*"):
-        path.unlink(missing_ok=True)
+        if path.name.rpartition("-")[2].isdigit():
+            path.unlink(missing_ok=True)
 
 
 def restore(run: Path, step: int) -> None:
@@ -131,14 +151,26 @@ def restore(run: Path, step: int) -> None:
         write_atomic(model, content)
 
 
+class _Manifest(TypedDict):
+    """A checkpoint's manifest.json."""
+
+    format: int
+    step: Whole
+    sha256: dict[str, str]
+
+
 def _read(folder: Path) -> Checkpoint:
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    file = folder / "manifest.json"
+    manifest = checked(_Manifest, parsed(file.read_bytes(), str(file)), str(file))
     for name in _FILES:
         content = (folder / name).read_bytes()
-        if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
+        if hashlib.sha256(content).hexdigest() != manifest["sha256"].get(name):
             raise DamagedFileError(f"{name} does not match its checksum.")
     document, state = unpack(folder / "state.safetensors")
-    return Checkpoint(int(document.pop("step")), document, state)
+    step = manifest["step"]
+    if document.pop("step", None) != step or _folder(folder.parent.parent, step) != folder:
+        raise DamagedFileError("its parts are of several steps.")
+    return Checkpoint(step, document, state)
 
 
 def _drop_old(run: Path) -> None:

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from unnoise.core import parallel
+from unnoise.core.documents import checked
 from unnoise.core.errors import InputError, NumbersError
 from unnoise.core.noise import Noise, seeded
 from unnoise.core.registry import spec
 from unnoise.data import Batch, Dataset
 from unnoise.models.base import Model
-from unnoise.models.files import content
+from unnoise.models.files import Kinds, content
 from unnoise.training import checkpoints
 from unnoise.training.averages import Average, HalfLife, Power
 from unnoise.training.changed import changes
@@ -44,10 +45,18 @@ class Run:
         micro_batch: examples computed at once; fewer than asked for where memory ran out.
     """
 
-    def __init__(self, model: Model, data: Dataset, settings: Training, out: Path | None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        data: Dataset,
+        settings: Training,
+        out: Path | None,
+        wanted: Kinds | None = None,
+    ) -> None:
         from accelerate import Accelerator  # only the engine needs it, and it costs 0.1 s
 
         self.model, self.data, self.settings, self.out = model, data, settings, out
+        self.wanted = wanted  # what a model file of this training holds, once it was checked
         self.step = 0
         device = next(model.parameters()).device
         # Said outright, because accelerate also reads these from the environment.
@@ -293,14 +302,14 @@ class Run:
             InputError: it was made with other settings, another model or other data; or a part
                 of it is missing.
         """
-        now, then = self.document(), found.document
+        now = self.document()
+        then = checked(checkpoints.Made, found.document, f"{folder}, step {found.step},")
         changed = changes(then, now)
         if changed:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise InputError(
-                f"{folder} was trained with other settings: {'; '.join(changed[:3])}"
-                f"{f' and {len(changed) - 3} more' if len(changed) > 3 else ''}. Resume would not "
-                f"be exact. Resume with the run's own recipe, {folder}/recipe.toml, or start anew "
-                "from its weights with --fork."
+                f"{changed[0]}{more}: Resume would not be exact. Go on by the run's own recipe, "
+                f"{folder}/recipe.toml, or from its weights by --fork."
             )
         try:
             self._take(found.state)
@@ -348,7 +357,7 @@ class Run:
         if self.out is None:
             raise InputError("this training has no folder to save into; give fit(..., out=...).")
         with self.averaged() as model:
-            weights = content(model)
+            weights = content(model, self.wanted)
         return checkpoints.write(self.out, self.step, weights, self.document(), self.state())
 
     def snapshot(self) -> None:

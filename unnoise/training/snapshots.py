@@ -5,8 +5,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from typing_extensions import TypedDict
 
-from unnoise.core.errors import InputError, StorageError
+from unnoise.core.documents import Whole, checked
+from unnoise.core.errors import DamagedFileError, InputError, StorageError
 from unnoise.core.files import pack, unpack, write_atomic
 from unnoise.models import Model, load
 from unnoise.training import checkpoints
@@ -66,13 +68,15 @@ def read_average(
     )
     with torch.no_grad():
         for name, weight in model.named_parameters():
+            if name not in found or found[name].shape != weight.shape:
+                raise DamagedFileError(f"{run}: its averages have no weight {name} of its model.")
             weight.copy_(found[name])
     return model
 
 
 def _of_half_life(run: Path, half_life: float) -> dict[str, Tensor]:
     saved = checkpoints.read(run, lambda _: None)
-    kept: list[float] = [] if saved is None else list(saved.document["training"]["half_lives"])
+    kept = [] if saved is None else _half_lives(saved, run)
     if saved is None or half_life not in kept:
         known = ", ".join(f"{h:g}" for h in kept) or "none"
         raise InputError(
@@ -96,7 +100,7 @@ def _of_width(run: Path, width: float, step: int | None) -> dict[str, Tensor]:
         raise InputError(f"{run} has no snapshot of step {step or 'any'}; it has: {known}.")
     last = steps[-1] if step is None else step
     used = [each for each in steps if each <= last]
-    widths = [float(each) for each in unpack(paths[last])[0]["widths"]]
+    widths = _opened(paths[last])[0]
     parts = [(each, i) for each in used for i in range(len(widths))]
     shares = mixture(
         [widths[i] for _, i in parts], [float(each) for each, _ in parts], width, float(last)
@@ -104,8 +108,30 @@ def _of_width(run: Path, width: float, step: int | None) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     # One snapshot in memory at a time.
     for each, row in zip(used, shares.tolist(), strict=True):
-        for key, value in unpack(paths[each])[1].items():
+        for key, value in _opened(paths[each])[1].items():
             number, _, name = key.partition(".")
+            if number not in map(str, range(len(row))):
+                raise DamagedFileError(f"{paths[each]} is damaged: it has a weight {key}.")
             part = row[int(number)] * value.double()
             found[name] = found[name] + part if name in found else part
     return found
+
+
+class _Document(TypedDict):
+    """What a snapshot's header says."""
+
+    format: int
+    kind: str
+    step: Whole
+    widths: list[float]
+
+
+def _opened(path: Path) -> tuple[list[float], dict[str, Tensor]]:
+    """Widths and averages of a snapshot."""
+    document, tensors = unpack(path)
+    return checked(_Document, document, str(path))["widths"], tensors
+
+
+def _half_lives(saved: checkpoints.Checkpoint, run: Path) -> list[float]:
+    training = checked(checkpoints.Made, saved.document, str(run))["training"]
+    return checked(list[float], training.get("half_lives"), f"{run}, half_lives,")
