@@ -147,7 +147,7 @@ def test_averages_of_a_run_are_those_of_its_weights(run):
 
 
 def test_resumed_runs_write_the_same(run, tmp_path: Path):
-    class Stopped(Exception):
+    class Stopped(BaseException):
         pass
 
     def stop(event: object, run: Run) -> None:

@@ -29,6 +29,7 @@ from unnoise.training import (
     Ended,
     Event,
     MetricsLog,
+    Paused,
     Run,
     Saved,
     Stepped,
@@ -102,7 +103,8 @@ def test_events_come_in_order(tmp_path: Path):
     heard = Heard()
     fit(diffusion(), points(), **{**SETTINGS, "save_every": 10}, out=tmp_path, listeners=[heard])
     kinds = [type(event) for event in heard.events]
-    ten = [Stepped] * 10 + [Saved]
+    # What is saved is saved before anyone looks.
+    ten = [Stepped, Paused] * 9 + [Stepped, Saved, Paused]
     assert kinds == [Began, *ten, *ten, *ten, Ended]
     began, *between, ended = heard.events
     assert isinstance(began, Began) and isinstance(ended, Ended)

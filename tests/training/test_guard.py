@@ -160,7 +160,7 @@ def test_the_layer_is_named(where: str):
 def test_a_resumed_log_tells_a_bad_step_once(tmp_path: Path):
     """Stopped after the bad step, continued from before it: the same lines as without a stop."""
 
-    class Stopped(Exception):
+    class Stopped(BaseException):
         pass
 
     def stop(event: Event, run: Run) -> None:

@@ -77,5 +77,5 @@ def test_no_folder_is_anybodys(tmp_path: Path):
 
 def test_a_folder_that_cannot_be(tmp_path: Path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(StorageError, match="cannot lock"), held(tmp_path / "file" / "run"):
+    with pytest.raises(StorageError, match="cannot make"), held(tmp_path / "file" / "run"):
         pass

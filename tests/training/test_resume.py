@@ -34,7 +34,7 @@ def losses(out: Path) -> list[tuple[int, float]]:
     return [(line["step"], line["loss"]) for line in lines if line["event"] == "step"]
 
 
-class Broken(Exception):
+class Broken(BaseException):
     """What a test throws into a run."""
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
-from unnoise.training import Ended, Event, MetricsLog, Run, Stepped, Warned
+from unnoise.training import Ended, Event, MetricsLog, Paused, Run, Warned
 
 _EXAMPLES = 512
 
@@ -32,13 +32,14 @@ class HeldOut:
         self.last: tuple[int, Tensor] | None = None
 
     def __call__(self, event: Event, run: Run) -> None:
-        if isinstance(event, Stepped) and self.every and event.step % self.every == 0:
+        if isinstance(event, Paused) and self.every and event.step % self.every == 0:
             losses = self._look(run)
             mean = float(losses.mean())
             self.last = (event.step, losses)
             if self.best is None or mean < float(self.best[1].mean()):
                 self.best = self.last
-            self.log.write({"event": "held out", "step": event.step, "loss": mean})
+            if not (event.again and self.log.has("held out", event.step)):
+                self.log.write({"event": "held out", "step": event.step, "loss": mean})
         elif isinstance(event, Ended):
             said = self.verdict()
             if said:

@@ -15,8 +15,8 @@ from unnoise.models import Diffusion
 from unnoise.plots import loss_curve
 from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.measure import evaluate
-from unnoise.recipes.pictures import draw, sheet_size, turn
-from unnoise.training import Began, Ended, Event, MetricsLog, Run, Saved, Stepped, Warned
+from unnoise.recipes.pictures import check_drawable, draw, info_of, sheet_size, turn
+from unnoise.training import Began, Ended, Event, MetricsLog, Paused, Run, Saved, Stepped, Warned
 from unnoise.training.events import read_metrics
 
 Made = TypeVar("Made")
@@ -49,15 +49,15 @@ class SampleSheets:
         self.folder, self.every = folder, every
 
     def __call__(self, event: Event, run: Run) -> None:
-        if not isinstance(event, Stepped):
+        if not isinstance(event, Paused) or not event.due(self.every):
             return
-        due = self.every is not None and event.step % self.every == 0
-        if due or event.step == event.steps:
+        path = self.folder / f"step-{event.step:06d}.png"
+        if not (event.again and path.exists()):
             with run.averaged() as model:
                 if isinstance(model, Diffusion):
+                    check_drawable(info_of(model))
                     self.folder.mkdir(parents=True, exist_ok=True)
                     n = sheet_size(model)
-                    path = self.folder / f"step-{event.step:06d}.png"
                     x = frugally(model, partial(model.sample, n))
                     draw(model, x, path, labels=turn(model, n))
 
@@ -75,7 +75,9 @@ class Evaluations:
         self.log, self.settings, self.every = log, settings, every
 
     def __call__(self, event: Event, run: Run) -> None:
-        if isinstance(event, Stepped) and self.every and event.step % self.every == 0:
+        if not isinstance(event, Paused) or not self.every or event.step % self.every:
+            return
+        if not (event.again and self.log.has("evaluation", event.step)):
             with run.averaged() as model:
                 if isinstance(model, Diffusion):
                     cache = self.log.path.parent
@@ -176,6 +178,8 @@ def check_json(path: Path) -> None:
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """A JSON file, readable, written whole or not at all."""
     try:
-        write_atomic(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        # A byte of a path that is no UTF-8 becomes what JSON would write of it.
+        write_atomic(path, text.encode("utf-8", "backslashreplace"))
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from error

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,17 +12,19 @@ from typing import Any
 import torch
 
 from unnoise.core import parallel
-from unnoise.core.errors import InputError, Interrupted, StorageError
+from unnoise.core.errors import InputError, Interrupted, short, within
 from unnoise.core.files import write_atomic
+from unnoise.core.memory import installed
+from unnoise.core.weights import at_most
 from unnoise.data import Dataset
 from unnoise.data.pictures import told
 from unnoise.models import Model, load
 from unnoise.recipes.heldout import HeldOut
 from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
 from unnoise.recipes.load import Recipe, load_recipe, shipped
-from unnoise.recipes.measure import own_data
+from unnoise.recipes.own_data import own_data
 from unnoise.recipes.trackers import Tracker
-from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fit
+from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fit, lock
 
 
 @dataclass(frozen=True)
@@ -64,8 +67,15 @@ def prepare(
     """
     recipe = load_recipe(source, changes, plugins)
     data = recipe.dataset()
-    model = recipe.build_model(data.info)
+    memory = installed() or 1 << 60
+    refusal = InputError(
+        f"model: its weights need more than a quarter of this machine's {memory / 2**30:.0f} GiB, "
+        "and training five times as much; make the network narrower (width) or shorter (depth)."
+    )
+    with at_most(memory // 4 // 4, 10_000_000, refusal):
+        model = recipe.build_model(data.info)
     tables = recipe.tables(model, data)
+    toml(tables)  # says now what it cannot hold
     model.recipe = {k: v for k, v in tables.items() if k not in ("model", "sampling")}
     if fork is not None:
         try:
@@ -84,8 +94,8 @@ def _device(asked: str | None) -> torch.device:
         device = torch.device(asked or own)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {asked!r} cannot be used: {reason} Try cpu.") from error
+        reason = within(str(error).splitlines()[0].rstrip("."), 100)
+        raise InputError(f"device {short(asked)} cannot be used: {reason}. Try cpu.") from error
     return device
 
 
@@ -132,10 +142,6 @@ def train(
     parallel.join()
     if parallel.rank() == 0:
         check_folder(folder, resume)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
     metrics = MetricsLog(folder / "metrics.jsonl")
     own: list[Listener] = [
         Log(folder / "log.txt"),
@@ -147,12 +153,14 @@ def train(
     if settings.eval_every is not None and parallel.rank() == 0:
         speak = _all([Log(folder / "log.txt"), *listeners])
         own.append(HeldOut(metrics, own_data(made.model, "test"), settings.eval_every, speak))
-    if parallel.rank() == 0:
+    named = 0
+
+    def begun(run: Run) -> None:
+        """The recipe comes first: from here on the run can be resumed, whenever it is killed."""
+        if not (folder / "recipe.toml").exists():
+            write_atomic(folder / "recipe.toml", toml(made.tables).encode())
         for tracker in track:
             tracker.open(folder, made.tables)
-            own.append(tracker)
-
-    named = 0
 
     def record(event: Event, run: Run) -> None:
         nonlocal named
@@ -160,9 +168,9 @@ def train(
         if len(made.data.refused) > named:
             named = len(made.data.refused)
             _name_refused(made.data, folder, [Log(folder / "log.txt"), *listeners], run)
-        # Not before the engine has taken the folder: a refused resume changes nothing in it.
-        if isinstance(event, Saved) or not (folder / "recipe.toml").exists():
+        if isinstance(event, Saved):
             write_atomic(folder / "recipe.toml", toml(made.tables).encode())
+        if isinstance(event, Saved) or not (folder / "manifest.json").exists():
             write_json(folder / "manifest.json", manifest(made, run))
 
     try:
@@ -173,7 +181,8 @@ def train(
             out=folder,
             resume=resume,
             threads=threads,
-            listeners=[record, *own, *listeners],
+            listeners=[record, *own, *track, *listeners],
+            begun=begun,
         )
     except Interrupted as stop:
         again = f"Go on with: unnoise train {folder}/recipe.toml --out {folder} --resume"
@@ -221,26 +230,49 @@ def own_recipe(recipe: Any, folder: Path | None, resume: bool) -> Any:
 
 
 def check_folder(folder: Path, resume: bool) -> None:
-    """Refuse a folder that already holds something, unless it is a run to go on with."""
+    """Refuse a folder that already holds something, unless it is a run to go on with.
+
+    What a run that was killed in its first moment leaves behind does not count.
+    """
     if folder.is_file():
         raise InputError(f"{folder} is a file; give the name of a new folder with --out.")
-    if resume:
-        if not (folder / "recipe.toml").is_file():
-            raise InputError(f"{folder} holds no run that could be resumed; leave --resume out.")
+    recipe = folder / "recipe.toml"
+    if recipe.is_file() and resume:
         return
-    if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
-        number = next(i for i in range(2, 10_000) if not Path(f"{folder}-{i}").exists())
-        raise InputError(
-            f"{folder} exists already. Go on with it by --resume, start anew from its weights by "
-            f"--fork {folder} --out {folder}-{number}, or choose another folder with --out."
-        )
+    empty = not folder.is_dir() or all(_before_the_recipe(path.name) for path in folder.iterdir())
+    if empty and resume:
+        raise InputError(f"{folder} holds no run yet that could be resumed; leave --resume out.")
+    if empty:
+        return
+    if not recipe.is_file():
+        raise InputError(f"{folder} exists already and holds no run; give a new folder by --out.")
+    number = next(i for i in range(2, 10_000) if not Path(f"{folder}-{i}").exists())
+    raise InputError(
+        f"{folder} exists already. Go on with it by --resume (in Python resume=True), or start "
+        f"from its weights: --fork {folder} --out {folder}-{number}"
+    )
+
+
+def _before_the_recipe(name: str) -> bool:
+    """Whether a file may lie in a folder whose run has not written its recipe yet."""
+    return name == lock.NAME or re.fullmatch(r"\.recipe\.toml\.tmp-\d+", name) is not None
 
 
 def toml(tables: Mapping[str, Any]) -> str:
-    """Tables of a recipe as a TOML file."""
+    """Tables of a recipe as a TOML file.
+
+    Raises:
+        InputError: a text in them cannot be written in one.
+    """
     import tomli_w
 
-    return tomli_w.dumps(tables)
+    text = tomli_w.dumps(tables)
+    odd = re.search(r"\S*[\ud800-\udfff]\S*", text)
+    if odd is not None:
+        raise InputError(
+            f"recipe: {short(odd[0])} has bytes that are no UTF-8; rename what it names."
+        )
+    return text
 
 
 def manifest(made: Prepared, run: Run) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Do a run's first steps again and compare: whether this machine still computes the same."""
 
 import contextlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from typing_extensions import TypedDict
 
-from unnoise.core.errors import InputError
+from unnoise.core.documents import Whole, checked, parsed
+from unnoise.core.errors import InputError, Interrupted
 from unnoise.recipes.run import prepare
 from unnoise.training import Event, Run, Stepped, fit
 from unnoise.training.events import read_metrics
@@ -32,8 +33,18 @@ class Verified:
     conditions: tuple[str, ...]
 
 
-class _EnoughError(Exception):
-    """The steps that are compared are done."""
+class _Manifest(TypedDict):
+    """What a run's manifest.json says that a repetition needs."""
+
+    __pydantic_config__ = {"extra": "allow", "strict": True}  # noqa: RUF012  # pyright: ignore
+
+    device: str
+    threads: Whole
+    fork: str | None
+
+
+class _EnoughError(Interrupted):
+    """The steps that are compared are done: the one thing by which a listener ends a training."""
 
 
 def verify(folder: str | Path, steps: int = 20) -> Verified:
@@ -55,7 +66,8 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
         raise InputError(
             f"{folder}/metrics.jsonl has no loss of the first {steps} steps; it is 10."
         )
-    manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
+    file = folder / "manifest.json"
+    manifest: Any = checked(_Manifest, parsed(file.read_bytes(), str(file)), str(file))
     made = prepare(folder / "recipe.toml", fork=manifest.get("fork"), device=manifest["device"])
     last = max(then)
     now: dict[int, float] = {}
@@ -66,7 +78,7 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
             now[event.step] = event.loss
             found[:] = _otherwise(manifest, run)
             if event.step == last:
-                raise _EnoughError
+                raise _EnoughError("enough", 0)
 
     threads = manifest["threads"]
     with contextlib.suppress(_EnoughError):

@@ -1,11 +1,12 @@
 """What the engine tells, and who listens. The library prints nothing."""
 
+import contextlib
 import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor
@@ -71,6 +72,27 @@ class Saved:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """Training stands still after a step, and what was to be saved is saved: the time to look.
+
+    A run that is resumed from this very step tells it again, because nobody knows whether the
+    process that was killed had looked.
+
+    Arguments:
+        step: steps done so far.
+        again: whether it is told by a resumed run.
+    """
+
+    step: int
+    steps: int
+    again: bool = False
+
+    def due(self, every: int | None) -> bool:
+        """Whether this is one of every so many steps, or the last."""
+        return self.step == self.steps or (every is not None and self.step % every == 0)
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something the user should know, that stops nothing.
 
@@ -96,7 +118,7 @@ class Ended:
     cpu_seconds: float
 
 
-Event = Began | Stepped | Saved | Warned | Ended
+Event = Began | Stepped | Saved | Paused | Warned | Ended
 Listener = Callable[[Event, "Run"], None]
 
 LEVELS = torch.linspace(-12, 12, 9)
@@ -113,7 +135,8 @@ def by_level(log_snr: Tensor, loss: Tensor) -> list[list[float]]:
 class MetricsLog:
     """Writes metrics.jsonl: one line an event.
 
-    A line holds the figures of its own step alone, so that a resumed run writes the same lines.
+    A line holds the figures of its own step alone, so that a resumed run writes the same lines; one
+    that a killed process did not come to write is made up for.
 
     Arguments:
         path: the file; lines of steps after the one resumed from are dropped.
@@ -153,26 +176,38 @@ class MetricsLog:
         except OSError as error:
             raise StorageError(f"cannot write {self.path}: {error.strerror or error}.") from error
 
+    def has(self, event: str, step: int) -> bool:
+        """Whether there is a line of a kind for a step."""
+        return any(_is(line, event, step) for line in read_metrics(self.path))
+
     def _start(self, event: Began) -> None:
-        kept: list[str] = []
-        if self.path.exists() and event.step:
-            for text in self.path.read_text(encoding="utf-8").splitlines():
-                try:
-                    line = json.loads(text)
-                except ValueError:
-                    continue  # cut off by a crash
-                if line.get("step", 0) <= event.step:
-                    kept.append(text + "\n")
-        write_atomic(self.path, "".join(kept).encode())
+        kept = [line for line in read_metrics(self.path) if line.get("step", 0) <= event.step]
+        if not event.step:
+            kept = []
+        elif not any(_is(line, "saved", event.step) for line in kept):
+            # Killed between the checkpoint and its line.
+            kept.append({"event": "saved", "step": event.step})
+        write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def _is(line: dict[str, Any], event: str, step: int) -> bool:
+    return line.get("event") == event and line.get("step") == step
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl; a last line cut off by a crash is left out."""
+    """The lines of a metrics.jsonl, without what is no line of ours or was cut off by a crash.
+
+    Raises:
+        StorageError: the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror or error}.") from error
     found: list[dict[str, Any]] = []
-    if path.exists():
-        for text in path.read_text(encoding="utf-8").splitlines():
-            try:
-                found.append(json.loads(text))
-            except ValueError:
-                continue
+    for each in text.splitlines():
+        with contextlib.suppress(ValueError, RecursionError):
+            line = json.loads(each)
+            if isinstance(line, dict) and isinstance(line.get("step", 0), int) and "event" in line:
+                found.append(cast(dict[str, Any], line))
     return found

@@ -2,8 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -11,14 +11,15 @@ from typing import Any, cast
 import torch
 
 from unnoise.core import parallel
-from unnoise.core.errors import InputError, Interrupted, PeerError
+from unnoise.core.errors import InputError, Interrupted, PeerError, UnnoiseError, line_within
 from unnoise.core.registry import construct, spec
 from unnoise.core.signals import Stop, stoppable
 from unnoise.data import Dataset
 from unnoise.models.base import Model
+from unnoise.models.files import check
 from unnoise.training import checkpoints
 from unnoise.training.changed import unlike
-from unnoise.training.events import Began, Ended, Event, Listener, Saved, Stepped, Warned
+from unnoise.training.events import Began, Ended, Event, Listener, Paused, Saved, Stepped, Warned
 from unnoise.training.lock import held
 from unnoise.training.memory import peak
 from unnoise.training.run import Run
@@ -37,6 +38,7 @@ def fit(
     resume: bool = False,
     listeners: Sequence[Listener] = (),
     threads: int | None = None,
+    begun: Callable[[Run], None] | None = None,
     **changes: Any,
 ) -> Model:
     """Train a model; at the end it holds the averaged weights.
@@ -48,15 +50,18 @@ def fit(
             (``steps=600, batch=128, lr=3e-3, seed=0``).
         out: a folder for checkpoints; None keeps nothing on disk.
         resume: continue from the newest whole checkpoint in ``out``, bit for bit.
-        listeners: called with every event, e.g. ``MetricsLog(path)``.
+        listeners: called with every event, e.g. ``MetricsLog(path)``. They only look: one that
+            fails is warned of and ends nothing, unless it raises Interrupted.
         threads: CPU threads; None chooses (see ``threads.choose``).
+        begun: called once before the first step, when everything was checked and ``out`` is ours;
+            what it raises ends the training.
 
     Returns:
         The same model, in evaluation mode.
 
     Raises:
-        InputError: settings, data and model do not fit together, ``out`` holds another run, or
-            another process trains there.
+        InputError: settings, data and model do not fit together, ``out`` holds another run, another
+            process trains there, or the model is one whose file could not be read again.
         NumbersError: the loss or the gradient became NaN five times in a row, or a weight did;
             the model is then that of the last checkpoint.
         Interrupted: SIGINT or SIGTERM; a checkpoint of this very step was written before.
@@ -71,16 +76,22 @@ def fit(
     folder = None if out is None else Path(out)
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder; give fit(..., out=...).")
+    with _knowing(model, data):
+        wanted = None if folder is None else check(model)
     parallel.join()
     if parallel.rank() > 0:
         folder = None  # process 0 alone reads and writes
     with held(folder):
         if folder is not None and not resume and any((folder / name).exists() for name in _OURS):
-            raise InputError(f"{folder} already holds a run. Resume it, or choose another folder.")
+            raise InputError(
+                f"{folder} already holds a run. Go on with it by resume=True, or choose another "
+                "folder."
+            )
         try:
             with parallel.watched():
-                run = Run(model, data, settings, folder)
-                return _fit(run, resume, listeners, threads, kept=out is not None)
+                run = Run(model, data, settings, folder, wanted)
+                tell = partial(_tell, run, listeners, set[tuple[int, type]]())
+                return _fit(run, resume, tell, threads, begun, kept=out is not None)
         except PeerError as error:
             steps = [] if folder is None else checkpoints.steps_of(folder)
             saved = f" The state of step {steps[0]} is saved." if steps else ""
@@ -89,19 +100,53 @@ def fit(
             ) from error
 
 
+@contextmanager
+def _knowing(model: Model, data: Dataset) -> Generator[None]:
+    """What a model's file will say of its data; as it was where training is refused."""
+    before = model.info, model.recipe, model.origin
+    model.info, model.origin = data.info, None
+    with contextlib.suppress(InputError):  # data of the user's own making has no recipe
+        model.recipe = {**model.recipe, "data": spec(data)}
+    try:
+        yield
+    except BaseException:
+        model.info, model.recipe, model.origin = before
+        raise
+
+
+def _tell(
+    run: Run, listeners: Sequence[Listener], said: set[tuple[int, type]], event: Event
+) -> None:
+    """Tell every listener, in process 0; of one that fails the others hear, once."""
+    for listener in listeners if parallel.rank() == 0 else ():
+        try:
+            listener(event, run)
+        except Interrupted:
+            raise
+        except Exception as error:  # whatever it is, it was only a look
+            others = [each for each in listeners if each is not listener]
+            if (id(listener), type(error)) not in said:
+                said.add((id(listener), type(error)))
+                _tell(run, others, said, Warned(_failed(listener, error), run.step))
+
+
+def _failed(listener: Listener, error: Exception) -> str:
+    who = getattr(listener, "__name__", type(listener).__name__)
+    kind = "" if isinstance(error, UnnoiseError) else f"{type(error).__name__}: "
+    reason = " ".join(str(error).split())
+    return line_within(f"{who} failed, and training goes on: {kind}{reason}")
+
+
 def _fit(
-    run: Run, resume: bool, listeners: Sequence[Listener], threads: int | None, kept: bool
+    run: Run,
+    resume: bool,
+    tell: Callable[[Event], None],
+    threads: int | None,
+    begun: Callable[[Run], None] | None,
+    kept: bool,
 ) -> Model:
     """``fit``, in a folder that is ours."""
     model, folder = run.model, run.out
-    model.info = run.data.info
-    with contextlib.suppress(InputError):  # data of the user's own making has no recipe
-        model.recipe = {**model.recipe, "data": spec(run.data)}
-
-    def tell(event: Event) -> None:
-        for listener in listeners if parallel.rank() == 0 else ():
-            listener(event, run)
-
     found = None
     if folder is not None:
         checkpoints.sweep(folder)
@@ -115,9 +160,11 @@ def _fit(
                 tell(Warned(text))
     run.follow(found)
     del found  # as large as the training itself
+    if begun is not None and parallel.rank() == 0:
+        begun(run)
     before = torch.get_num_threads()
     try:
-        _train(run, threads or run.threads or None, tell, kept)
+        _train(run, run.threads or None if threads is None else threads, tell, kept)
     finally:
         run.feed.close()
         torch.set_num_threads(before)
@@ -125,7 +172,7 @@ def _fit(
     return model.eval()
 
 
-def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
+def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: bool) -> None:
     """The steps. Where nothing is kept, Ctrl-C is not held back to save."""
     settings, model = run.settings, run.model
     run.layout.trained.train()
@@ -147,6 +194,9 @@ def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
     )
     if run.micro_batch < asked:
         tell(Warned(_fewer(run, asked)))
+    if run.step:
+        run.meet()
+        parallel.alone(lambda: tell(Paused(run.step, settings.steps, again=True)))
     began, worked = time.perf_counter(), time.process_time()
     pace = _Pace(settings.batch)
     single = not parallel.together()
@@ -171,6 +221,7 @@ def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
             else:
                 stopped = 0
                 tell(stepped)
+                tell(Paused(run.step, settings.steps))
             if stopped and run.step < settings.steps:
                 stop.number = stopped  # whichever process it was sent to
                 raise Interrupted(
@@ -181,8 +232,10 @@ def _train(run: Run, threads: int | None, tell: Any, kept: bool) -> None:
         tell(Ended(run.step, time.perf_counter() - began, time.process_time() - worked))
 
 
-def _finish(run: Run, stepped: Stepped, asked: Callable[[], int], tell: Any) -> int:
-    """What one process does after a step while the others wait: look, and write.
+def _finish(
+    run: Run, stepped: Stepped, asked: Callable[[], int], tell: Callable[[Event], None]
+) -> int:
+    """What one process does after a step while the others wait: write, and only then look.
 
     Returns:
         The signal that it was asked to stop by, for which it has saved; 0 for none.
@@ -193,6 +246,9 @@ def _finish(run: Run, stepped: Stepped, asked: Callable[[], int], tell: Any) -> 
     stopped = asked()
     if run.out is not None and (run.settings.save_due(run.step) or stopped):
         tell(Saved(run.step, run.save()))
+    steps = run.settings.steps
+    if not stopped or run.step == steps:
+        tell(Paused(run.step, steps))
     return stopped
 
 

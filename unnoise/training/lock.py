@@ -6,13 +6,23 @@ from pathlib import Path
 
 from unnoise.core.errors import InputError, StorageError
 
+NAME = ".lock"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"cannot make {folder}: {error.strerror or error}.") from error
+
 
 @contextmanager
 def held(folder: Path | None) -> Generator[None]:
     """Keep a run's folder for this process; None keeps nothing.
 
     The lock is the operating system's: it ends with the process, however that ends, so none is ever
-    stale. Of several processes that train together process 0 alone has a folder.
+    stale. Of several processes that train together process 0 alone has a folder. A folder that was
+    made for the lock and holds nothing else is taken away again.
 
     Raises:
         InputError: another process trains there.
@@ -23,9 +33,10 @@ def held(folder: Path | None) -> Generator[None]:
         return
     from filelock import FileLock, Timeout
 
+    made = not folder.exists()
+    _make(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
+        lock = FileLock(folder / NAME)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise InputError(
@@ -37,4 +48,7 @@ def held(folder: Path | None) -> Generator[None]:
     try:
         yield
     finally:
+        if made and [path.name for path in folder.iterdir()] == [NAME]:
+            (folder / NAME).unlink()
+            folder.rmdir()
         lock.release()
