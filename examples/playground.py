@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 import unnoise
-from unnoise.recipes.measure import own_data
+from unnoise.recipes.own_data import own_data
 from unnoise.recipes.views import Chain, FewSteps, Naive, Paths, ScoreErrors, ScoreField, Spread
 
 TOYS = ("moons", "swiss-roll", "eight-gaussians", "checkerboard", "valleys")

@@ -18,11 +18,10 @@ from unnoise.models import Diffusion, Sampling
 from unnoise.recipes import Evaluation, evaluate, train
 from unnoise.recipes.measure import (
     bound,
-    dataset,
     likelihood,
     likelihood_sensitivity,
-    own_data,
 )
+from unnoise.recipes.own_data import dataset, own_data
 
 QUICK = Evaluation(count=40, likelihood=4, likelihood_steps=16)
 
@@ -237,7 +236,7 @@ def test_everything_lands_in_one_folder(tmp_path: Path, monkeypatch: pytest.Monk
     assert manifest["torch"] == torch.__version__
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     events = [line["event"] for line in lines]
-    assert events == ["step", "saved", "step", "evaluation", "held out", "saved"]
+    assert events == ["step", "saved", "step", "saved", "evaluation", "held out"]
     assert "20 steps" in (out / "log.txt").read_text()
     # The folder's own recipe repeats it.
     again = train(out / "recipe.toml", "again", threads=1, device="cpu")

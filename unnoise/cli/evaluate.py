@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unnoise.cli.options import (
+    DataOption,
     GridOption,
     GuidanceOption,
     GuideOption,
@@ -33,8 +34,10 @@ def evaluate(
     n: Annotated[
         int | None, typer.Option("-n", "--n", help="Samples to draw. [the recipe's]", min=8)
     ] = None,
+    data: DataOption = None,
     against: Annotated[
-        str | None, typer.Option(help="Data to compare with, e.g. digits:test. [the model's own]")
+        str | None,
+        typer.Option(help="Other data to compare with: digits:test, or a path. [--data, held out]"),
     ] = None,
     guidance: GuidanceOption = None,
     guide: GuideOption = None,
@@ -63,7 +66,8 @@ def evaluate(
     from unnoise.recipes import evaluate as measure
     from unnoise.recipes.classifying import classify
     from unnoise.recipes.listeners import check_json, write_json
-    from unnoise.recipes.measure import dataset, settings_of, with_changes
+    from unnoise.recipes.measure import settings_of, with_changes
+    from unnoise.recipes.own_data import other_data, own_data
 
     model = load_model(run, plugin, threads, draws=False)
     parallel.join()
@@ -75,7 +79,7 @@ def evaluate(
     how = {k: v for k, v in how.items() if v is not None}
     path = Path(out) if out is not None else folder / "metrics.json"
     check_json(path)
-    held_out = None if against is None else dataset(against)
+    held_out = other_data(against, model) if against else own_data(model, "test", data)
     if isinstance(model, Classifier):
         useless = [*how, *(name for name, v in (("n", n), ("nll", nll)) if v is not None)]
         if useless:
@@ -85,7 +89,8 @@ def evaluate(
         result = classify(model, settings, held_out)
         rows = levels(result)
     else:
-        result = measure(model, settings, cache=folder, held_out=held_out, **how)
+        train = own_data(model, "train", data)
+        result = measure(model, settings, cache=folder, train=train, held_out=held_out, **how)
         rows = figures(result) if parallel.rank() == 0 else []
     if parallel.rank() > 0:
         return

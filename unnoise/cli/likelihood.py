@@ -22,7 +22,8 @@ from unnoise.cli.options import (
 def likelihood(
     run: RunArgument,
     data: Annotated[
-        str | None, typer.Option(help="Data and split, e.g. digits:test. [the model's, held out]")
+        str | None,
+        typer.Option(help="Any data: digits:test, or a path. [the model's own, held out]"),
     ] = None,
     n: Annotated[
         int | None, typer.Option("-n", "--n", help="How many examples. [all]", min=1)
@@ -71,17 +72,16 @@ def likelihood(
     from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson
     from unnoise.recipes.listeners import write_json
     from unnoise.recipes.measure import bound as measure_bound
+    from unnoise.recipes.measure import likelihood as measure
     from unnoise.recipes.measure import (
-        dataset,
         likelihood_sensitivity,
-        own_data,
         settings_of,
         with_changes,
     )
-    from unnoise.recipes.measure import likelihood as measure
+    from unnoise.recipes.own_data import other_data, own_data
 
     model = load_model(run, plugin, threads)
-    chosen = own_data(model, "test") if data is None else dataset(data)
+    chosen = own_data(model, "test") if data is None else other_data(data, model)
     found = find_run(run)
     folder = Path(out) if out is not None else (found if found.is_dir() else found.parent)
     if not folder.is_dir():

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from unnoise.core.ranges import MOST_THREADS
+
 RunArgument = Annotated[
     str, typer.Argument(help="Folder of a run, a name in runs/, or a .safetensors file.")
 ]
@@ -14,10 +16,20 @@ PluginOption = Annotated[
     list[str] | None, typer.Option("--plugin", help="Python file with @unnoise.register(...).")
 ]
 ThreadsOption = Annotated[
-    int | None, typer.Option(help="CPU threads; chosen when absent.", min=1, show_default=False)
+    int | None,
+    typer.Option(
+        help="CPU threads; chosen when absent.", min=1, max=MOST_THREADS, show_default=False
+    ),
 ]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One machine-readable line instead.")]
+DataOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The model's own data, where it lies now: a name such as digits, or a path as train "
+        "--data takes. [the run's]"
+    ),
+]
 GuidanceOption = Annotated[
     str | None,
     typer.Option(
@@ -72,13 +84,12 @@ def load_model(run: str, plugins: list[str] | None, threads: int | None, draws: 
         threads: CPU threads.
         draws: refuse a model that draws nothing.
     """
-    import torch
-
     from unnoise.core.errors import InputError
+    from unnoise.core.threads import set_threads
     from unnoise.models import Diffusion, load
 
     if threads is not None:
-        torch.set_num_threads(threads)
+        set_threads(threads)
     model = load(find_run(run), tuple(plugins or ()))
     if draws and not isinstance(model, Diffusion):
         raise InputError(
@@ -123,30 +134,36 @@ def made(family: str, text: str, where: str) -> Any:
 
 def _toml(text: str, where: str) -> Any:
     """A value as a recipe would write it."""
-    import tomllib
-
-    from unnoise.core.errors import InputError
+    from unnoise.core.errors import InputError, short
+    from unnoise.recipes.load import NoTOMLError, read_toml
 
     try:
-        return tomllib.loads(f"given = {text}")["given"]
-    except tomllib.TOMLDecodeError as error:
+        return read_toml(f"given = {text}", where)["given"]
+    except NoTOMLError as error:
         raise InputError(
-            f'{where} {text}: {error}. Write a name, or a table such as {{kind = "...", ...}}.'
+            f"{where} {short(text)}: {error.__cause__}. Write a name, or a table such as "
+            '{kind = "...", ...}.'
         ) from error
 
 
 def grid_of(text: str | None) -> Any:
     """A grid from --grid: a name, a table, or a list of times; None stays None."""
-    from unnoise.core.errors import InputError
+    from unnoise.core.errors import InputError, short
 
     if text is None or not text.lstrip().startswith(("[", "{")):
         return text
     if text.lstrip().startswith("{"):
         return made("grid", text, "--grid")
     times = _toml(text, "--grid")
-    if not all(isinstance(t, int | float) and not isinstance(t, bool) for t in times):
-        raise InputError(f"--grid {text}: a list of times holds numbers, such as [1, 0.5, 0].")
+    if not all(map(_is_time, times)):
+        raise InputError(
+            f"--grid {short(text)}: a list of times holds numbers from 1 to 0, such as [1, 0.5, 0]."
+        )
     return [float(t) for t in times]
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1
 
 
 def solver_of(name: str | None, eta: float | None) -> Any:

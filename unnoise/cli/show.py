@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from unnoise.cli.options import (
+    DataOption,
     PluginOption,
     ThreadsOption,
     find_run,
@@ -30,6 +31,7 @@ def show(
     out: Annotated[
         str | None, typer.Option("-o", "--out", help="Picture of a view. [the run's folder]")
     ] = None,
+    data: DataOption = None,
     threads: ThreadsOption = None,
     plugin: PluginOption = None,
 ) -> None:
@@ -65,25 +67,27 @@ def show(
         if name is None:
             typer.echo(_thing(find_run(what)))
         else:
-            _view(what, name, out, threads, plugin)
+            _view(what, name, out, data, threads, plugin)
     else:
         homes = [f for f in registry.families() if what in registry.names(f)]
         if homes:
             raise InputError(f"{what!r} is a {homes[0]}; say: unnoise show {homes[0]} {what}")
         known = dict.fromkeys([*registry.families(), "recipe"])
-        raise InputError(
-            f"{what!r}: no such run, file or family.{registry.nearest(what, known)} "
-            f"Families: {', '.join(known)}."
-        )
+        raise InputError(f"{what!r}: no such run, file or family.{registry.among(what, known)}")
 
 
 def _view(
-    run: str, name: str, out: str | None, threads: int | None, plugin: list[str] | None
+    run: str,
+    name: str,
+    out: str | None,
+    data: str | None,
+    threads: int | None,
+    plugin: list[str] | None,
 ) -> None:
     """Draw a view of a run, and say what it shows."""
     from unnoise.core.errors import InputError
     from unnoise.core.registry import spec
-    from unnoise.recipes.measure import own_data
+    from unnoise.recipes.own_data import own_data
     from unnoise.recipes.pictures import check_target
 
     view = made("view", name, "view")
@@ -94,7 +98,7 @@ def _view(
     target = folder / f"{kind}{view.suffix}" if out is None else Path(out)
     if check_target(target) != view.suffix:
         raise InputError(f"--out {target}: view {kind!r} writes a {view.suffix} file.")
-    for line in view.save(model, own_data(model, "train"), target):
+    for line in view.save(model, own_data(model, "train", data), target):
         typer.echo(line)
     typer.echo(f"wrote {target}")
 

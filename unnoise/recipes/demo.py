@@ -11,7 +11,8 @@ from unnoise.core.errors import InputError
 from unnoise.models import Diffusion, load
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
 from unnoise.recipes.listeners import write_json
-from unnoise.recipes.measure import evaluate, own_data
+from unnoise.recipes.measure import evaluate
+from unnoise.recipes.own_data import own_data
 from unnoise.recipes.pictures import draw, forward_frames, frames_of, info_of
 from unnoise.recipes.run import prepare, train
 from unnoise.training import Listener

@@ -12,45 +12,15 @@ from unnoise.core import parallel
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, names, nearest, written
+from unnoise.core.registry import build, written
 from unnoise.data import Batch, Dataset
 from unnoise.denoisers import Guidance
 from unnoise.evaluation import Judge, cached_judge, features, score
 from unnoise.likelihood import Likelihood, bits_per_dim
-from unnoise.models import Classifier, Diffusion, Model
+from unnoise.models import Classifier, Diffusion
 from unnoise.recipes import sharing
 from unnoise.recipes.evaluation import Evaluation
-
-
-def dataset(name: str, table: dict[str, Any] | None = None) -> Dataset:
-    """A data set by name and split, as in "digits:test".
-
-    Arguments:
-        name: a registered kind; after a colon its split.
-        table: further settings of the data set.
-    """
-    kind, _, split = name.partition(":")
-    if kind not in names("dataset"):
-        known = dict.fromkeys(names("dataset"))
-        raise InputError(
-            f"data {kind!r}: unknown.{nearest(kind, known)} Known: {', '.join(known)}."
-        )
-    changes = {"split": split} if split else {}
-    return build("dataset", {**(table or {}), "kind": kind, **changes}, "data")
-
-
-def own_data(model: Model, split: str) -> Dataset:
-    """The data a model was trained on, or its held-out part.
-
-    Raises:
-        InputError: the model file does not say what its data was, or it has no such split.
-    """
-    table = dict(model.recipe.get("data", {}))
-    if not table and model.info is not None and model.info.name in names("dataset"):
-        table = {"kind": model.info.name}
-    if not table:
-        raise InputError("this model does not say what it was trained on; name it with --data.")
-    return dataset(f"{table['kind']}:{split}", table)
+from unnoise.recipes.own_data import own_data
 
 
 def evaluate(

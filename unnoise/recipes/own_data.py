@@ -1,0 +1,132 @@
+"""A model's own data, and data to compare it with: what is opened, and on whose word.
+
+A model file is a stranger's: what its header says of its data is opened only where it can name no
+place, as ``digits`` and the toys cannot. Places are named by the user, or by the ``recipe.toml`` of
+the run that the file lies in.
+"""
+
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from unnoise.core.construction import constructor_of
+from unnoise.core.errors import InputError, short
+from unnoise.core.registry import build, lookup, names, nearest
+from unnoise.core.schema import parameters_of
+from unnoise.data import Dataset
+from unnoise.models import Model
+from unnoise.recipes.load import data_table, read_toml
+
+
+def dataset(name: str, table: Mapping[str, Any] | None = None) -> Dataset:
+    """A data set by name and split, as in "digits:test".
+
+    Arguments:
+        name: a registered kind; after a colon its split.
+        table: further settings of the data set.
+    """
+    kind, _, split = name.partition(":")
+    if kind not in names("dataset"):
+        known = dict.fromkeys(names("dataset"))
+        raise InputError(
+            f"data {short(kind)}: unknown.{nearest(kind, known)} Give a name or a path."
+        )
+    changes = {"split": split} if split else {}
+    return build("dataset", {**(table or {}), "kind": kind, **changes}, "data")
+
+
+def own_data(model: Model, split: str, told: str | None = None) -> Dataset:
+    """The data a model was trained on, or its held-out part.
+
+    Arguments:
+        model: a trained model.
+        split: "train" or "test".
+        told: where the user says that the data lies now: a name such as "digits", or a path as
+            ``unnoise train --data`` takes it.
+
+    Raises:
+        InputError: nobody says what the data was, or only a file's header says so and it names a
+            place; or the data has no such split.
+    """
+    if told is not None:
+        return _by_name_or_path(told, model, {"split": split})
+    table = run = _run_table(model)
+    if table is None:
+        table = _header(model)
+    if not table:
+        raise InputError("this model does not say what it was trained on; name it with --data.")
+    kind = table.get("kind")
+    maker = lookup("dataset", kind, "data.kind")
+    if model.origin is not None and run is None and _place_settings(maker):
+        raise InputError(
+            f"{model.origin.name} says that its data is {short(kind, 20)} at "
+            f"{short(table.get('path'), 40)}; a file's word opens nothing. "
+            "Name the data: --data PATH (in Python train=, held_out=)."
+        )
+    return dataset(f"{kind}:{split}", table)
+
+
+def other_data(told: str, model: Model) -> Dataset:
+    """Data to compare a model with, all of it.
+
+    Arguments:
+        told: a name or path as ``own_data`` takes, perhaps with a split: "digits:test".
+        model: whose size pictures are scaled to.
+    """
+    return _by_name_or_path(told, model, {"held_out": 0.0})
+
+
+def _by_name_or_path(told: str, model: Model, changes: Mapping[str, Any]) -> Dataset:
+    """Data that the user names, with the settings of the model's own that can name no place."""
+    place, _, split = told.rpartition(":")
+    if split in ("train", "test") and place:
+        told, changes = place, {"split": split}
+    if told in names("dataset"):
+        return dataset(told, {k: v for k, v in changes.items() if k == "split"})
+    if not told.startswith(("hf:", "http://", "https://")) and not Path(told).exists():
+        return dataset(told)  # which says that there is none
+    table = data_table(told)
+    maker = lookup("dataset", table["kind"])
+    known = parameters_of(constructor_of(maker).call)
+    said = _run_table(model) or _header(model)
+    if said.get("kind") == table["kind"]:
+        free = set(known) - set(_place_settings(maker)) - {"split"}
+        table = {k: v for k, v in said.items() if k in free} | table
+    if len(model.shape) == 3:
+        table = {"size": model.shape[-1], "channels": model.shape[0], **table}
+    fitting = {k: v for k, v in {**table, **changes}.items() if k in known}
+    return build("dataset", {"kind": table["kind"], **fitting}, "data")
+
+
+def _header(model: Model) -> dict[str, Any]:
+    """What a model says of its data."""
+    table = dict(model.recipe.get("data", {}))
+    if not table and model.info is not None and model.info.name in names("dataset"):
+        table = {"kind": model.info.name}
+    return table
+
+
+def _run_table(model: Model) -> dict[str, Any] | None:
+    """The [data] of the recipe.toml of the run that a model's file lies in; None without one."""
+    if model.origin is None:
+        return None
+    folder = model.origin.resolve().parent
+    run = folder.parent.parent if folder.parent.name == "checkpoints" else folder
+    file = run / "recipe.toml"
+    try:
+        text = file.read_text("utf-8") if file.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file} cannot be read: {error}.") from error
+    table = read_toml(text, str(file)).get("data")
+    return cast(dict[str, Any], table) if isinstance(table, dict) else None
+
+
+def _place_settings(maker: Any) -> list[str]:
+    """The settings of a kind that are free text, and so may name a place."""
+    found = parameters_of(constructor_of(maker).call).items()
+    return [name for name, annotation in found if _is_free(annotation)]
+
+
+def _is_free(annotation: Any) -> bool:
+    return annotation in (str, Any, Path) or any(map(_is_free, typing.get_args(annotation)))
