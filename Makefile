@@ -24,7 +24,7 @@ demo: .venv/.installed
 	@$(BIN)/unnoise demo
 
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --durations=15
 
 nightly: .venv/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --run-slow -m slow --timeout=3600

@@ -14,7 +14,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--run-slow", action="store_true", help="run the tests marked slow as well")
 
 
+# Files go to the workers one by one; the longest come first, so that both end together.
+LONGEST = ("solvers/test_laws.py", "solvers/test_solvers.py", "training/", "cli/", "models/")
+
+
+def _place(item: pytest.Item) -> int:
+    found = [i for i, name in enumerate(LONGEST) if name in str(item.path)]
+    return min(found, default=len(LONGEST))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=_place)
     if config.getoption("--run-slow"):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]
