@@ -30,7 +30,8 @@ from unnoise.processes import VP, DDPMChain, GaussianProcess
 from unnoise.solvers import DDIM, Corrected
 
 KINDS = [k for k in every(*families()) if k != ("tracker", "wandb")]  # its library is not here
-INFO = digits().info
+DATA = digits()
+INFO, X = DATA.info, DATA[:2].x
 
 
 def small(outputs: int = 1, **parts: Any) -> Diffusion:
@@ -86,9 +87,9 @@ HOLDERS: dict[str, Callable[[Any], Model]] = {
 
 def used(model: Model) -> Tensor:
     """What a model computes: its loss, and a sample where it draws."""
-    x, noise = digits()[:2].x, Noise(0, range(2))
+    noise = Noise(0, range(2))
     cond = Condition(label=torch.tensor([1, 2])) if model.classes else None
-    loss = model(x, cond, noise).value.detach().flatten()
+    loss = model(X, cond, noise).value.detach().flatten()
     if not isinstance(model, Diffusion):
         return loss
     exact = not model.sampling.solver.couples_batch

@@ -81,7 +81,7 @@ def use(path: Path) -> None:
     model.sample(1, exact=chunk < 1000, label=0 if model.classes else None)
 
 
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_model_file(every: int, tmp_path: Path):
     path = tmp_path / "m.safetensors"
     model = trained(pictures(), steps=2)
@@ -171,6 +171,6 @@ def test_canary_unchecked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Without the schema a header that says recipe = 3 ends in another error."""
     monkeypatch.setattr(files, "checked", lambda kind, value, what: value)
     with pytest.raises(AssertionError):
-        test_a_model_file(4, tmp_path)
+        test_a_model_file(6, tmp_path)
     with pytest.raises(InputError):
         load(tmp_path / "nothing.safetensors")

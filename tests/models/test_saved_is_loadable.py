@@ -10,6 +10,7 @@ from torch.nn.utils import parametrizations
 
 import unnoise
 from tests.small import SETTINGS, Heard, diffusion, pictures, points
+from unnoise.core import registry
 from unnoise.core.errors import InputError, NumbersError
 from unnoise.core.registry import spec
 from unnoise.data import TensorDataset
@@ -136,6 +137,25 @@ def test_a_module_of_that_name_keeps_it(tmp_path: Path):
     model.network.module = nn.Linear(2, 2)
     with pytest.raises(InputError, match=r"network\.module"):
         save(model, tmp_path / "m.safetensors")
+
+
+def test_lazy_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Their weights have no shape before the first call; a file's are then taken as they are."""
+    tables = {family: dict(table) for family, table in registry._CATALOGUE.items()}
+    monkeypatch.setattr(registry, "_CATALOGUE", tables)
+
+    @registry.register("network", "lazy")
+    class Lazy(Unregistered):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.LazyLinear(2)
+
+    model, path = Diffusion(Lazy()), tmp_path / "m.safetensors"
+    with pytest.raises(InputError, match="no shape yet"):
+        save(model, path)
+    x = model.sample(2)
+    save(model, path)
+    assert torch.equal(load(path).sample(2), x)
 
 
 def test_nan_is_not_saved(tmp_path: Path):

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.nn.parameter import is_lazy
 
 Value = TypeVar("Value")
 
@@ -52,7 +53,8 @@ def at_most(numbers: int, weights: int, refusal: Exception) -> Generator[None]:
     counted = [0, 0]
 
     def count(module: nn.Module, name: str, weight: Any) -> None:
-        if isinstance(weight, Tensor) and threading.get_ident() == thread:
+        lazy = isinstance(weight, Tensor) and is_lazy(weight)  # its size is not known yet
+        if isinstance(weight, Tensor) and not lazy and threading.get_ident() == thread:
             counted[0] += weight.numel()
             counted[1] += 1
             if counted[0] > numbers or counted[1] > weights:

@@ -7,6 +7,7 @@ from typing import Any, NotRequired
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 from typing_extensions import TypedDict
 
 from unnoise.core.documents import checked
@@ -20,7 +21,8 @@ from unnoise.models.base import Model
 FORMAT = 1
 
 
-Kinds = dict[str, tuple[torch.Size, torch.dtype]]
+# Shape and type of each weight; no shape where a lazy layer will have one later.
+Kinds = dict[str, tuple[torch.Size | None, torch.dtype]]
 
 
 def check(model: Model) -> Kinds:
@@ -88,19 +90,28 @@ def _weights(model: Model, wanted: Kinds) -> dict[str, Tensor]:
         if name not in held:
             raise InputError(f"weight {name} of the model that its recipe builds is gone; {cure}")
         value, (shape, dtype) = held[name], wanted[name]
+        if is_lazy(value):
+            raise InputError(f"weight {name} has no shape yet; call the model once first.")
         if value.dtype != dtype:
             told, want = (str(each).removeprefix("torch.") for each in (value.dtype, dtype))
             raise InputError(
                 f"weight {name} is {told}; files hold {want}: call model.to(torch.{want})."
             )
-        if value.shape != shape:
+        if shape is not None and value.shape != shape:
             given, want = tuple(value.shape), tuple(shape)
             raise InputError(f"weight {name} has shape {given}; its recipe builds {want}; {cure}")
     return held
 
 
 def _kinds(weights: Mapping[str, Tensor]) -> Kinds:
-    return {name: (value.shape, value.dtype) for name, value in weights.items()}
+    return {n: (None if is_lazy(v) else v.shape, v.dtype) for n, v in weights.items()}
+
+
+def _fits(wanted: Kinds, held: Kinds) -> bool:
+    return wanted.keys() == held.keys() and all(
+        shape in (None, held[name][0]) and dtype == held[name][1]
+        for name, (shape, dtype) in wanted.items()
+    )
 
 
 def _not_finite(weights: Mapping[str, Tensor]) -> str | None:
@@ -190,7 +201,7 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
         raise
     except InputError as error:
         raise InputError(f"{file}: {error}{_plugins(recipe)}") from error
-    if _kinds(model.state_dict()) != _kinds(state):
+    if not _fits(_kinds(model.state_dict()), _kinds(state)):
         raise other
     bad = _not_finite(state)
     if bad is not None:
