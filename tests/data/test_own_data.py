@@ -148,8 +148,10 @@ def test_interrupted_while_the_last_are_awaited(tmp_path: Path):
 
 def test_interrupted_preparation(tmp_path: Path):
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as archive:
-        content = png(np.zeros((1200, 1200, 3), np.uint8))
-        for number in range(4_000):  # half a minute of work
+        content = png(np.zeros((600, 600, 3), np.uint8))
+        for number in range(
+            8_000
+        ):  # a quarter of a minute of work, in parts of a third of a second
             archive.writestr(f"{number}.png", content)
     source, out = tmp_path / "many.zip", tmp_path / "out"
     command = [sys.executable, "-m", "unnoise", "prepare", source, out, "--workers", "2"]

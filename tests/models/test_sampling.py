@@ -15,7 +15,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.registry import names
 from unnoise.models import Diffusion, Sampling
 from unnoise.networks import MLP
-from unnoise.solvers import DDIM, Corrected, LangevinPaper
+from unnoise.solvers import DDIM, Corrected, LangevinPaper, Solver
 
 SIZES = [1, 2, 3, 5, 8, 16, 32, 64, 65, 130]
 SOLVERS = names("solver")
@@ -247,3 +247,12 @@ def test_a_solver_that_couples_the_batch_must_be_asked_for():
     with pytest.raises(InputError, match="say exact=False"):
         model.sample(3, solver=solver)
     assert torch.isfinite(model.sample(3, solver=solver, exact=False)).all()
+
+
+def test_a_plan_is_made_once(monkeypatch: pytest.MonkeyPatch):
+    """For all chunks together, not once in each."""
+    model, made = model_of_pictures(), []
+    plan = Solver.plan
+    monkeypatch.setattr(Solver, "plan", lambda self, *a: made.append(1) or plan(self, *a))
+    model.sample(3 * model.sampling.chunk)
+    assert len(made) == 1

@@ -281,7 +281,7 @@ class Diffusion(Flow):
                 f"times run from {float(times[0]):g} to {float(times[-1]):g}; a sample starts as "
                 f"noise at {start:g} and ends as data at 0."
             )
-        used.plan(self.process, times, moments)  # says now what it would say later
+        legs = used.plan(denoiser.process, times, moments)
         parts: list[Iterator[Step]] = []
         for rows in _chunks(n, how.chunk if exact else n):
             noise = Noise(seed, [first + i for i in rows])
@@ -293,7 +293,8 @@ class Diffusion(Flow):
             )
             x = law.sample(noise.child("start"))
             walk = noise.child("walk")
-            parts.append(trajectory(used, denoiser, x.to(self.device), times, some, walk, moments))
+            start_at = x.to(self.device)
+            parts.append(trajectory(used, denoiser, start_at, times, some, walk, moments, legs))
         return parts, len(times) - 1, how.threads if exact else None
 
     def vary(self, x: Tensor, strength: float = 0.5, **how: Any) -> Tensor:

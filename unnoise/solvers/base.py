@@ -230,6 +230,7 @@ def trajectory(
     cond: Condition | None = None,
     noise: Noise | None = None,
     data: Moments | None = None,
+    legs: Sequence[Leg] | None = None,
 ) -> Iterator[Step]:
     """Walk back from noise to data, yielding every step: the only loop there is.
 
@@ -241,6 +242,7 @@ def trajectory(
         cond: conditions, one row for each sample.
         noise: one stream for each sample; seed 0 and samples 0 ... B-1 when absent.
         data: mean and covariance of the data, for solvers that can use them.
+        legs: the solver's plan of these times, where it was made already.
 
     Yields:
         Step(index, t, s, x, belief); x is a fresh tensor each time.
@@ -255,7 +257,7 @@ def trajectory(
     if len(noise) != len(x):
         raise InputError(f"{len(x)} samples but {len(noise)} streams of noise; give one for each.")
     memory: Any = None
-    for leg in solver.plan(denoiser.process, times, data):
+    for leg in solver.plan(denoiser.process, times, data) if legs is None else legs:
         x, belief, memory = solver.step(
             denoiser, x, leg, cond=cond, noise=noise.child(leg.index), memory=memory
         )
