@@ -37,7 +37,10 @@ def evaluate(
     data: DataOption = None,
     against: Annotated[
         str | None,
-        typer.Option(help="Other data to compare with: digits:test, or a path. [--data, held out]"),
+        typer.Option(
+            help="Other data to compare with, its test split: a name, or a path as --data takes. "
+            "NAME:train and PATH:train mean the other split. [--data]"
+        ),
     ] = None,
     guidance: GuidanceOption = None,
     guide: GuideOption = None,
@@ -67,7 +70,7 @@ def evaluate(
     from unnoise.recipes.classifying import classify
     from unnoise.recipes.listeners import check_json, write_json
     from unnoise.recipes.measure import settings_of, with_changes
-    from unnoise.recipes.own_data import other_data, own_data
+    from unnoise.recipes.own_data import own_data
 
     model = load_model(run, plugin, threads, draws=False)
     parallel.join()
@@ -79,7 +82,7 @@ def evaluate(
     how = {k: v for k, v in how.items() if v is not None}
     path = Path(out) if out is not None else folder / "metrics.json"
     check_json(path)
-    held_out = other_data(against, model) if against else own_data(model, "test", data)
+    held_out = own_data(model, "test", data if against is None else against)
     if isinstance(model, Classifier):
         useless = [*how, *(name for name, v in (("n", n), ("nll", nll)) if v is not None)]
         if useless:

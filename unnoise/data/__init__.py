@@ -1,7 +1,7 @@
 """Floor 1: where x and its condition come from."""
 
 from unnoise.data.arrays import npy
-from unnoise.data.base import Batch, DataInfo, Dataset, info_fields, info_from
+from unnoise.data.base import Batch, DataInfo, Dataset, info_fields, info_from, opens_nothing
 from unnoise.data.clouds import Clouds
 from unnoise.data.digits import digits
 from unnoise.data.flips import Flipped
@@ -36,6 +36,7 @@ __all__ = [
     "info_from",
     "moons",
     "npy",
+    "opens_nothing",
     "prepare",
     "prepared",
     "read_picture",

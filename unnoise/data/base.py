@@ -4,7 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, NotRequired, cast, final
+from typing import Annotated, Any, ClassVar, NotRequired, TypeVar, cast, final
 
 import torch
 from annotated_types import Interval, MinLen
@@ -19,6 +19,14 @@ from unnoise.core.noise import Noise, permutation
 from unnoise.core.ranges import NotNegative
 from unnoise.data.clouds import Clouds
 from unnoise.data.sources import Refusal
+
+Maker = TypeVar("Maker")
+
+
+def opens_nothing(maker: Maker) -> Maker:
+    """Mark a data set, below ``register``, that can name no place: a model file may ask for it."""
+    setattr(maker, "opens_nothing", True)  # noqa: B010  (what is marked may be of any type)
+    return maker
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from unnoise.core.registry import register
+from unnoise.data.base import opens_nothing
 from unnoise.data.stored import TensorDataset
 
 LICENCE = (
@@ -16,6 +17,7 @@ LICENCE = (
 
 
 @register("dataset", "digits")
+@opens_nothing
 def digits(
     split: Literal["train", "test", "all"] = "train",
     labels: bool = True,

@@ -10,6 +10,7 @@ from torch import Tensor
 from unnoise.core.noise import Noise
 from unnoise.core.ranges import Count, Fraction, NotNegative
 from unnoise.core.registry import register
+from unnoise.data.base import opens_nothing
 from unnoise.data.clouds import Clouds, along
 from unnoise.data.stored import TensorDataset
 
@@ -44,6 +45,7 @@ def _clouds(
 
 
 @register("dataset", "moons")
+@opens_nothing
 def moons(
     count: Count = 4000, spread: NotNegative = 0.06, seed: int = 0, split: Split = "train"
 ) -> TensorDataset:
@@ -71,6 +73,7 @@ def moons(
 
 
 @register("dataset", "eight-gaussians")
+@opens_nothing
 def eight_gaussians(
     count: Count = 4000, spread: NotNegative = 0.1, seed: int = 0, split: Split = "train"
 ) -> TensorDataset:
@@ -97,6 +100,7 @@ def eight_gaussians(
 
 
 @register("dataset", "valleys")
+@opens_nothing
 def valleys(
     count: Count = 4000,
     share: Fraction = 0.8,
@@ -131,6 +135,7 @@ def valleys(
 
 
 @register("dataset", "swiss-roll")
+@opens_nothing
 def swiss_roll(
     count: Count = 4000, spread: NotNegative = 0.02, seed: int = 0, split: Split = "train"
 ) -> TensorDataset:
@@ -156,6 +161,7 @@ def swiss_roll(
 
 
 @register("dataset", "checkerboard")
+@opens_nothing
 def checkerboard(count: Count = 4000, seed: int = 0, split: Split = "train") -> TensorDataset:
     """The dark squares of a 4x4 board on [-1, 1]^2, event shape (2,), no labels.
 

@@ -1,8 +1,8 @@
 """A model's own data, and data to compare it with: what is opened, and on whose word.
 
-A model file is a stranger's: what its header says of its data is opened only where it can name no
-place, as ``digits`` and the toys cannot. Places are named by the user, or by the ``recipe.toml`` of
-the run that the file lies in.
+A model file is a stranger's: what its header says of its data is opened only where the kind is
+marked as one that opens nothing, as ``digits`` and the toys are. Places are named by the user, or
+by the ``recipe.toml`` of the run that the file lies in.
 """
 
 import typing
@@ -58,17 +58,17 @@ def own_data(model: Model, split: str, told: str | None = None) -> Dataset:
         raise InputError("this model does not say what it was trained on; name it with --data.")
     kind = table.get("kind")
     maker = lookup("dataset", kind, "data.kind")
-    if model.origin is not None and run is None and _place_settings(maker):
+    if model.origin is not None and run is None and not getattr(maker, "opens_nothing", False):
+        at = f" at {short(table['path'], 40)}" if "path" in table else ""
         raise InputError(
-            f"{model.origin.name} says that its data is {short(kind, 20)} at "
-            f"{short(table.get('path'), 40)}; a file's word opens nothing. "
-            "Name the data: --data PATH (in Python train=, held_out=)."
+            f"{model.origin.name} says that its data is {short(kind, 20)}{at}; a file's word opens "
+            "nothing. Name the data: --data PATH (in Python train=, held_out=)."
         )
     return dataset(f"{kind}:{split}", table)
 
 
 def other_data(told: str, model: Model) -> Dataset:
-    """Data to compare a model with, all of it.
+    """Data to ask a model about: all of a folder, archive or array; of other data the split named.
 
     Arguments:
         told: a name or path as ``own_data`` takes, perhaps with a split: "digits:test".
@@ -79,6 +79,8 @@ def other_data(told: str, model: Model) -> Dataset:
 
 def _by_name_or_path(told: str, model: Model, changes: Mapping[str, Any]) -> Dataset:
     """Data that the user names, with the settings of the model's own that can name no place."""
+    if not told.strip():
+        raise InputError(f"data {told!r}: give a name such as digits:test, or a path.")
     place, _, split = told.rpartition(":")
     if split in ("train", "test") and place:
         told, changes = place, {"split": split}

@@ -105,8 +105,9 @@ def _knowing(model: Model, data: Dataset) -> Generator[None]:
     """What a model's file will say of its data; as it was where training is refused."""
     before = model.info, model.recipe, model.origin
     model.info, model.origin = data.info, None
+    model.recipe = {k: v for k, v in model.recipe.items() if k != "data"}  # what it was before
     with contextlib.suppress(InputError):  # data of the user's own making has no recipe
-        model.recipe = {**model.recipe, "data": spec(data)}
+        model.recipe["data"] = spec(data)
     try:
         yield
     except BaseException:
