@@ -134,6 +134,21 @@ def test_a_look_that_was_killed_is_made_up_for(tmp_path: Path):
     assert told("killed") == told("whole")
 
 
+def test_lines_of_others_stay(tmp_path: Path):
+    """What somebody else wrote into metrics.jsonl is theirs, if it is JSON."""
+    log = tmp_path / "metrics.jsonl"
+
+    def run(**more: Any) -> None:
+        settings = {**SETTINGS, "steps": 4, "save_every": 2}
+        fit(diffusion(), points(), **settings, out=tmp_path, listeners=[MetricsLog(log, 2)], **more)
+
+    run()
+    before = [line for line in read_metrics(log) if line["step"] <= 4]
+    log.write_text('{"mine": 1}\n3\n{"cut of' + "\n" + log.read_text())
+    run(resume=True)
+    assert read_metrics(log) == [{"mine": 1}, *before]
+
+
 def test_canary_looking_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """The order as it was: whoever looks does so before the state is saved."""
 

@@ -43,6 +43,7 @@ def show(
     from unnoise import recipes  # registers everything
     from unnoise.core import registry
     from unnoise.core.errors import InputError
+    from unnoise.core.schema import among
 
     for path in plugin or []:
         registry.load_plugin(path)
@@ -73,7 +74,7 @@ def show(
         if homes:
             raise InputError(f"{what!r} is a {homes[0]}; say: unnoise show {homes[0]} {what}")
         known = dict.fromkeys([*registry.families(), "recipe"])
-        raise InputError(f"{what!r}: no such run, file or family.{registry.among(what, known)}")
+        raise InputError(f"{what!r}: no such run, file or family.{among(what, known)}")
 
 
 def _view(

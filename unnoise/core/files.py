@@ -91,6 +91,12 @@ def left_behind(
     return left, working
 
 
+def becomes(name: str) -> str | None:
+    """The name that a half-written file would have got; None of any other file."""
+    found = _HALF_WRITTEN.fullmatch(name)
+    return found["name"] if found is not None and found["mark"] == "tmp" else None
+
+
 _HALF_WRITTEN = re.compile(
     r"\.(?P<name>.+)\.(?P<mark>[a-z]+)-(?P<process>[1-9][0-9]{0,8})", re.DOTALL
 )

@@ -25,9 +25,7 @@ from torch import nn
 
 from unnoise.core.construction import Constructor, constructor_of, note_of
 from unnoise.core.errors import InputError, memory_ran_out, short
-from unnoise.core.schema import among as among
-from unnoise.core.schema import is_opaque, jsonable, member_of, model_of, parameters_of
-from unnoise.core.schema import nearest as nearest
+from unnoise.core.schema import among, is_opaque, jsonable, member_of, model_of, parameters_of
 from unnoise.core.weights import named_as
 
 _CATALOGUE: dict[str, dict[str, Callable[..., Any]]] = {}

@@ -18,11 +18,6 @@ _TOLD = 20  # mistakes that are told one by one
 _LONGEST = 80  # letters of a name, or of a list of names, in a message
 
 
-def call_of(maker: Callable[..., Any]) -> Callable[..., Any]:
-    call = maker.__init__ if isinstance(maker, type) else maker
-    return inspect.unwrap(call)
-
-
 @functools.cache
 def parameters_of(call: Callable[..., Any]) -> dict[str, Any]:
     """Name and type hint of each parameter, ``self`` aside."""

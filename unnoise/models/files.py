@@ -188,14 +188,15 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
             f"{file} has format {short(document.get('format'))}; this version of unnoise reads "
             f"{FORMAT}."
         )
-    recipe: Mapping[str, Any] = checked(_Document, document, str(file))["recipe"]
+    recipe = checked(_Document, document, str(file))["recipe"]
+    checked(_Recipe, recipe, str(file), more=True)
     state = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     other = DamagedFileError(f"{file}: its weights are not those that its recipe describes.")
     numbers = sum(value.numel() for value in state.values())
     try:
         # Some parts of others take a weight twice, and some make one only to throw it away.
         with at_most(4 * numbers + 1_000_000, 4 * len(state) + 1_000, other):
-            model = _built(recipe.get("model"))
+            model = _built(recipe["model"])
         sampling = build("sampling", {**recipe["sampling"], "kind": "sampling"}, "sampling")
     except DamagedFileError:
         raise
@@ -219,8 +220,6 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
 class _Recipe(TypedDict):
     """The recipe in a model's file; what stands in its tables is looked at when they are used."""
 
-    __pydantic_config__ = {"extra": "allow", "strict": True}  # noqa: RUF012  # pyright: ignore
-
     model: dict[str, Any]
     sampling: dict[str, Any]
     data: NotRequired[dict[str, Any]]
@@ -235,7 +234,7 @@ class _Document(TypedDict):
 
     format: int
     kind: str
-    recipe: _Recipe
+    recipe: dict[str, Any]
     data: NotRequired[dict[str, Any]]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from unnoise.core.errors import InputError, short
-from unnoise.core.registry import build, load_plugin, nearest, spec
+from unnoise.core.registry import build, load_plugin, spec
+from unnoise.core.schema import nearest
 from unnoise.data import DataInfo, Dataset
 from unnoise.models import Model, Sampling
 from unnoise.recipes.evaluation import Evaluation

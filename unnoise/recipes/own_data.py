@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from unnoise.core.construction import constructor_of
 from unnoise.core.errors import InputError, short
-from unnoise.core.registry import build, lookup, names, nearest
-from unnoise.core.schema import parameters_of
+from unnoise.core.registry import build, lookup, names
+from unnoise.core.schema import nearest, parameters_of
 from unnoise.data import Dataset
 from unnoise.models import Model
 from unnoise.recipes.load import data_table, read_toml
@@ -68,7 +68,10 @@ def own_data(model: Model, split: str, told: str | None = None) -> Dataset:
 
 
 def other_data(told: str, model: Model) -> Dataset:
-    """Data to ask a model about: all of a folder, archive or array; of other data the split named.
+    """Any data, to ask a model about.
+
+    Of a folder, an archive or an array that is all of it; of other data the part that is trained
+    on, or the split that is named.
 
     Arguments:
         told: a name or path as ``own_data`` takes, perhaps with a split: "digits:test".

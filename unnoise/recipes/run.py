@@ -2,7 +2,6 @@
 
 import json
 import platform
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ import torch
 
 from unnoise.core import parallel
 from unnoise.core.errors import InputError, Interrupted, short, within
-from unnoise.core.files import write_atomic
+from unnoise.core.files import becomes, write_atomic
 from unnoise.core.memory import installed
 from unnoise.core.weights import at_most
 from unnoise.data import Dataset
@@ -72,10 +71,10 @@ def prepare(
         f"model: its weights need more than a quarter of this machine's {memory / 2**30:.0f} GiB, "
         "and training five times as much; make the network narrower (width) or shorter (depth)."
     )
-    with at_most(memory // 4 // 4, 10_000_000, refusal):
+    numbers = memory // 4 // 4  # of four bytes, in a quarter of the memory
+    with at_most(numbers, 10_000_000, refusal):
         model = recipe.build_model(data.info)
     tables = recipe.tables(model, data)
-    toml(tables)  # says now what it cannot hold
     model.recipe = {k: v for k, v in tables.items() if k not in ("model", "sampling")}
     if fork is not None:
         try:
@@ -255,24 +254,14 @@ def check_folder(folder: Path, resume: bool) -> None:
 
 def _before_the_recipe(name: str) -> bool:
     """Whether a file may lie in a folder whose run has not written its recipe yet."""
-    return name == lock.NAME or re.fullmatch(r"\.recipe\.toml\.tmp-\d+", name) is not None
+    return name == lock.NAME or becomes(name) == "recipe.toml"
 
 
 def toml(tables: Mapping[str, Any]) -> str:
-    """Tables of a recipe as a TOML file.
-
-    Raises:
-        InputError: a text in them cannot be written in one.
-    """
+    """Tables of a recipe as a TOML file."""
     import tomli_w
 
-    text = tomli_w.dumps(tables)
-    odd = re.search(r"\S*[\ud800-\udfff]\S*", text)
-    if odd is not None:
-        raise InputError(
-            f"recipe: {short(odd[0])} has bytes that are no UTF-8; rename what it names."
-        )
-    return text
+    return tomli_w.dumps(tables)
 
 
 def manifest(made: Prepared, run: Run) -> dict[str, Any]:

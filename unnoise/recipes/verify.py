@@ -34,13 +34,15 @@ class Verified:
 
 
 class _Manifest(TypedDict):
-    """What a run's manifest.json says that a repetition needs."""
-
-    __pydantic_config__ = {"extra": "allow", "strict": True}  # noqa: RUF012  # pyright: ignore
+    """What a run's manifest.json says that a repetition needs or compares."""
 
     device: str
     threads: Whole
     fork: str | None
+    torch: str
+    cpu: str
+    processes: Whole
+    data: dict[str, str]
 
 
 class _EnoughError(Interrupted):
@@ -60,14 +62,14 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
     folder = Path(folder)
     if not (folder / "recipe.toml").is_file() or not (folder / "manifest.json").is_file():
         raise InputError(f"{folder} is no run's folder; give one that unnoise train has made.")
-    lines = [line for line in read_metrics(folder / "metrics.jsonl") if line["event"] == "step"]
+    lines = [line for line in read_metrics(folder / "metrics.jsonl") if line.get("event") == "step"]
     then: dict[int, float] = {line["step"]: line["loss"] for line in lines if line["step"] <= steps}
     if not then:
         raise InputError(
             f"{folder}/metrics.jsonl has no loss of the first {steps} steps; it is 10."
         )
     file = folder / "manifest.json"
-    manifest: Any = checked(_Manifest, parsed(file.read_bytes(), str(file)), str(file))
+    manifest: Any = checked(_Manifest, parsed(file.read_bytes(), str(file)), str(file), more=True)
     made = prepare(folder / "recipe.toml", fork=manifest.get("fork"), device=manifest["device"])
     last = max(then)
     now: dict[int, float] = {}

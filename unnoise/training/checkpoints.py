@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from unnoise.core import disk
 from unnoise.core.documents import Whole, checked, parsed
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import pack, unpack, write_atomic
+from unnoise.core.files import becomes, pack, unpack, write_atomic
 
 KEPT = 2
 _FILES = ("model.safetensors", "state.safetensors")
@@ -139,7 +139,7 @@ def _set_aside(folder: Path) -> None:
 def sweep(run: Path) -> None:
     """Remove the half-written files of a process that was killed."""
     for path in run.rglob(".*.tmp-*"):
-        if path.name.rpartition("-")[2].isdigit():
+        if becomes(path.name) is not None:  # the folder is locked: whoever wrote it is gone
             path.unlink(missing_ok=True)
 
 

@@ -195,7 +195,7 @@ def _is(line: dict[str, Any], event: str, step: int) -> bool:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, without what is no line of ours or was cut off by a crash.
+    """The lines of a metrics.jsonl, without what is no table or was cut off by a crash.
 
     Raises:
         StorageError: the file cannot be read.
@@ -208,6 +208,6 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     for each in text.splitlines():
         with contextlib.suppress(ValueError, RecursionError):
             line = json.loads(each)
-            if isinstance(line, dict) and isinstance(line.get("step", 0), int) and "event" in line:
+            if isinstance(line, dict) and isinstance(line.get("step", 0), int):
                 found.append(cast(dict[str, Any], line))
     return found
