@@ -14,8 +14,8 @@ import machine
 import torch
 
 from unnoise import MLP, Diffusion, UNet
-from unnoise.core.files import unpack
 from unnoise.data import digits
+from unnoise.system.files import unpack
 from unnoise.training import Training
 from unnoise.training.run import Run
 

@@ -13,7 +13,7 @@ from typing import Any
 import machine
 
 import unnoise
-from unnoise.core.registry import build
+from unnoise.catalogue.registry import build
 
 ASKED = 15.0  # times a plain frozen dataclass with the same fields
 

@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from unnoise import VP, Ancestral, Condition, Heun, Mixture, Noise, RandomRows, grid, integrate
-from unnoise.core.operators import Downscale, LinearOperator, Mask, Operator
-from unnoise.core.registry import build
+from unnoise.catalogue.registry import build
 from unnoise.models import Imputation, Measurement
+from unnoise.operators import Downscale, LinearOperator, Mask, Operator
 
 EVENT = (3, 2, 2)
 SIZE = math.prod(EVENT)

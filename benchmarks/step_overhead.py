@@ -17,7 +17,7 @@ from solver_error_peers import azula, diffusers, k_diffusion
 from torch import Tensor
 
 from unnoise import EDM, Condition, Moments, Noise, Normal, grid, integrate
-from unnoise.core.registry import build
+from unnoise.catalogue.registry import build
 from unnoise.denoisers import GaussianDenoiser
 
 STEPS = 50

@@ -16,7 +16,7 @@ import torch
 
 import unnoise
 from unnoise import Downscale, Grey, Mask, Measurement
-from unnoise.core.operators import Projection
+from unnoise.operators import Projection
 from unnoise.plots import save_image, sheet
 from unnoise.training import Event, Run, Stepped
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import pictures
-from unnoise.core.registry import build, names
+from unnoise.catalogue.registry import build, names
 
 for floor in (
     "processes",

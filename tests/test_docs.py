@@ -40,7 +40,7 @@ def test_readme_goes_there_and_back(capsys):
 def test_readme_names_every_kind(document):
     """The table of kinds is the registry's."""
     from tests.kinds import FAMILIES
-    from unnoise.core.registry import names
+    from unnoise.catalogue.registry import names
 
     importlib.import_module("unnoise.recipes")  # registers the views
     rows = re.findall(r"^\| (.*?) \| (`.*`) \|$", (ROOT / document).read_text("utf-8"), re.M)
@@ -64,7 +64,7 @@ def test_likelihood_in_the_readme_is_exact():
 
 
 def test_plugin_in_contributing_works():
-    from unnoise.core.registry import build
+    from unnoise.catalogue.registry import build
 
     names: dict = {"__name__": "plugin_of_contributing"}
     exec(code("CONTRIBUTING.md")[0], names)

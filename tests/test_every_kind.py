@@ -17,11 +17,11 @@ from torch import Tensor
 import unnoise.cli.app
 import unnoise.recipes  # noqa: F401  (registers the families above the models)
 from tests.kinds import FILL, every, make
-from unnoise.core import registry
+from unnoise.catalogue import registry
+from unnoise.catalogue.construction import note_of
+from unnoise.catalogue.registry import build, families, spec
 from unnoise.core.condition import Condition
-from unnoise.core.construction import note_of
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, families, spec
 from unnoise.data import DataInfo, digits
 from unnoise.models import Classifier, Diffusion, Model, Sampling, files, load
 from unnoise.networks import MLP, MLPClassifier
@@ -157,7 +157,7 @@ def test_a_class_keeps_its_constructor(family: str, kind: str):
 
 def test_checked_exactly_once(monkeypatch: pytest.MonkeyPatch):
     """From Python, from a table, and as a member of another."""
-    from unnoise.core.schema import Schema
+    from unnoise.catalogue.schema import Schema
 
     real, seen = Schema.read, list[str]()
 

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from tests.small import temporary
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import pack, unpack, write_atomic
 from unnoise.core.noise import Noise
+from unnoise.system.files import pack, unpack, write_atomic
 
 DOCUMENT = {"format": 1, "text": "à, 점수, \u2028 and \U0001f600", "list": [1, 2.5, None, True]}
 

@@ -14,14 +14,14 @@ import unnoise.recipes  # noqa: F401  (registers the families above the models)
 from tests.answers import HUGE, SECONDS, answer
 from tests.kinds import FAMILIES, FILL, NEEDED
 from tests.small import diffusion, points
-from unnoise.core import threads
-from unnoise.core.construction import constructor_of
+from unnoise.catalogue.construction import constructor_of
+from unnoise.catalogue.registry import build, lookup, names
+from unnoise.catalogue.schema import parameters_of
 from unnoise.core.errors import NumbersError, short
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, lookup, names
-from unnoise.core.schema import parameters_of
 from unnoise.models import Diffusion, Sampling
 from unnoise.solvers import grid
+from unnoise.system import threads
 from unnoise.training import Training, fit
 
 

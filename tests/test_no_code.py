@@ -20,7 +20,7 @@ _target_ __class__ __import__('os').system('touch_CANARY') os.system subprocess.
 ../../etc/passwd /etc/passwd file:///etc/passwd ~/.bashrc \\host\share C:\x nul con .. . /
 builtins.eval torch.hub.load pickle.loads yaml.load !!python/object/apply:os.system
 lambda:0 eval('1') exec('1') {{7*7}} <script> %s%s%n \x00 \u202e nan inf -1 None true
-unnoise.core.registry unnoise:data json antigravity this ctypes webbrowser tkinter idlelib
+unnoise.catalogue.registry unnoise:data json antigravity this ctypes webbrowser tkinter idlelib
 """.split()  # noqa: SIM905  (a list of fifty lines reads worse)
 
 WATCH = """

@@ -23,15 +23,15 @@ import unnoise as package
 from tests import pictures
 from tests.commands import DIGITS, Ended, good, train, unnoise
 from tests.small import SETTINGS
+from unnoise.catalogue.registry import load_plugin, lookup, names
 from unnoise.core.errors import InputError
-from unnoise.core.files import pack, unpack
-from unnoise.core.registry import load_plugin, lookup, names
 from unnoise.data import TensorDataset, digits, images
 from unnoise.models import Classifier, Diffusion, load, save
 from unnoise.networks import MLP
 from unnoise.networks.classifiers import MLPClassifier
 from unnoise.recipes import Evaluation, evaluate, own_data
 from unnoise.recipes.classifying import classify
+from unnoise.system.files import pack, unpack
 from unnoise.training import fit
 
 CALLS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"}

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unnoise import data
+    from unnoise.catalogue.registry import register
     from unnoise.core.condition import Condition
     from unnoise.core.distributions import Categorical, Normal
     from unnoise.core.errors import InputError, UnnoiseError
     from unnoise.core.moments import Moments
     from unnoise.core.noise import Noise
-    from unnoise.core.operators import Blur, Downscale, Grey, LinearOperator, Mask, RandomRows
-    from unnoise.core.registry import register
     from unnoise.denoisers import (
         MMPS,
         Autoguided,
@@ -50,6 +49,7 @@ if TYPE_CHECKING:
         implicit_score_matching,
         sliced_score_matching,
     )
+    from unnoise.operators import Blur, Downscale, Grey, LinearOperator, Mask, RandomRows
     from unnoise.processes import (
         EDM,
         SDE,
@@ -96,7 +96,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Ancestral": "solvers",
     "Auto": "solvers",
-    "Blur": "core.operators",
+    "Blur": "operators",
     "Autoguided": "denoisers",
     "Categorical": "core.distributions",
     "Churned": "solvers",
@@ -112,7 +112,7 @@ _HOMES = {
     "DPS": "solvers",
     "Diffusion": "models",
     "DormandPrince": "solvers",
-    "Downscale": "core.operators",
+    "Downscale": "operators",
     "EDM": "processes",
     "Elbo": "objectives",
     "Empirical": "denoisers",
@@ -121,7 +121,7 @@ _HOMES = {
     "ExplicitScoreMatching": "objectives",
     "FixedLarge": "denoisers",
     "GaussianProcess": "processes",
-    "Grey": "core.operators",
+    "Grey": "operators",
     "Guided": "denoisers",
     "HalfUNet": "networks",
     "Interval": "denoisers",
@@ -136,11 +136,11 @@ _HOMES = {
     "LangevinPaper": "solvers",
     "LearnedRange": "denoisers",
     "LikelihoodImportance": "objectives",
-    "LinearOperator": "core.operators",
+    "LinearOperator": "operators",
     "LogNormal": "objectives",
     "MLP": "networks",
     "MMPS": "denoisers",
-    "Mask": "core.operators",
+    "Mask": "operators",
     "Measurement": "models",
     "Mixture": "denoisers",
     "Moments": "core.moments",
@@ -151,7 +151,7 @@ _HOMES = {
     "PiGDM": "denoisers",
     "Posterior": "denoisers",
     "RK4": "solvers",
-    "RandomRows": "core.operators",
+    "RandomRows": "operators",
     "Rectified": "processes",
     "Regression": "objectives",
     "Replacing": "solvers",
@@ -183,7 +183,7 @@ _HOMES = {
     "langevin": "solvers",
     "load": "models",
     "log_prob": "likelihood",
-    "register": "core.registry",
+    "register": "catalogue.registry",
     "sliced_score_matching": "objectives",
     "train": "recipes",
     "trajectory": "solvers",

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from tests.commands import DIGITS, POINTS, files, good, refused, train, unnoise
-from unnoise.core import registry
+from unnoise.catalogue import registry
 from unnoise.models import load
 from unnoise.plots import image_metadata
 from unnoise.recipes import shipped

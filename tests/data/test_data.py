@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.data import (
     Batch,
     TensorDataset,

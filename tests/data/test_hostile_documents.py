@@ -16,7 +16,6 @@ from tests.commands import refused
 from tests.pictures import a_preparation, some_shards
 from tests.refusals import one_line
 from unnoise.core.errors import InputError
-from unnoise.core.files import pack, unpack
 from unnoise.data import (
     TensorDataset,
     base,
@@ -28,6 +27,7 @@ from unnoise.data import (
 )
 from unnoise.data.prepared import file_hash
 from unnoise.evaluation import Judge, cached_judge
+from unnoise.system.files import pack, unpack
 
 # By its name, because `prepared` is the function of that name, too.
 module = importlib.import_module("unnoise.data.prepared")

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import Empirical, GaussianDenoiser, Mixture
 from unnoise.processes import VE, VP, GaussianProcess
 from unnoise.testing import DenoiserContract

@@ -5,10 +5,10 @@ import torch
 
 from tests.denoisers.test_exact import mixture
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.core.registry import names
 from unnoise.denoisers import Autoguided, ClassifierFree, Guidance, Guided, Interval, Rescaled
 from unnoise.processes import VP
 from unnoise.testing import Counted, DenoiserContract

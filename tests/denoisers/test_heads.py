@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
-from unnoise.core.registry import names
 from unnoise.denoisers import NetworkDenoiser
 from unnoise.denoisers.heads import EDMHead, Eps, Scaling, V
 from unnoise.networks import MLP

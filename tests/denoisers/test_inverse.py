@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.operators import Downscale, Grey, LinearOperator, Mask, Operator, RandomRows
-from unnoise.core.registry import names
 from unnoise.denoisers import MMPS, GaussianDenoiser, Mixture, PiGDM, Posterior
+from unnoise.operators import Downscale, Grey, LinearOperator, Mask, Operator, RandomRows
 from unnoise.processes import VE, VP
 from unnoise.solvers import DPS, Ancestral, Heun, Replacing, grid, integrate
 from unnoise.testing.compare import draw, worst

@@ -8,10 +8,10 @@ import torch
 
 from tests.kinds import make
 from tests.small import diffusion, points
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import Mixture
 from unnoise.evaluation import (
     kernel_gaussianity,

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import GaussianDenoiser, Guided, Mixture, ScoreFunction
 from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson, log_prob, sensitivity
 from unnoise.likelihood.divergence import Probed

@@ -17,8 +17,8 @@ import torch
 
 from tests.small import SETTINGS, diffusion, pictures, points, trained
 from unnoise.core.errors import InputError, UnnoiseError
-from unnoise.core.files import pack, unpack
 from unnoise.models import Diffusion, files, load
+from unnoise.system.files import pack, unpack
 from unnoise.training import checkpoints, fit, read_average
 
 WRONG: list[Any] = [

@@ -5,11 +5,11 @@ import torch
 
 from tests.kinds import make
 from tests.small import diffusion, pictures, points, trained
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
-from unnoise.core.operators import Blur, Grey, Mask
-from unnoise.core.registry import names
 from unnoise.models import Diffusion, Measurement
 from unnoise.networks import MLP
+from unnoise.operators import Blur, Grey, Mask
 from unnoise.processes import Rectified
 from unnoise.testing.compare import draw
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 import unnoise
 from tests.small import diffusion, fill, pictures, points, same, trained, weights
-from unnoise.core import registry
+from unnoise.catalogue import registry
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import pack, unpack
 from unnoise.models import Diffusion, Sampling, load, save
 from unnoise.networks import MLP
 from unnoise.networks.base import Network
+from unnoise.system.files import pack, unpack
 
 PLUGIN = '''
 from __future__ import annotations

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from tests.small import diffusion, pictures, points
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.core.registry import names
 from unnoise.models import Diffusion, Sampling
 from unnoise.networks import MLP
 from unnoise.solvers import DDIM, Corrected, LangevinPaper, Solver

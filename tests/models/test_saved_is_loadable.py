@@ -10,9 +10,9 @@ from torch.nn.utils import parametrizations
 
 import unnoise
 from tests.small import SETTINGS, Heard, diffusion, pictures, points
-from unnoise.core import registry
+from unnoise.catalogue import registry
+from unnoise.catalogue.registry import spec
 from unnoise.core.errors import InputError, NumbersError
-from unnoise.core.registry import spec
 from unnoise.data import TensorDataset
 from unnoise.models import Diffusion, files, load, save
 from unnoise.networks import MLP

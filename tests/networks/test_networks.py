@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.networks import MLP, ClassifierNetwork, HalfUNet, Network, UNet
 from unnoise.networks.embeddings import fourier
 from unnoise.networks.patches import join, split

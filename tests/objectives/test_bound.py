@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.likelihood import elbo
 from unnoise.objectives import Elbo, Hybrid

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import Mixture
 from unnoise.objectives import (
     ExplicitScoreMatching,

@@ -7,11 +7,11 @@ import torch
 
 from tests.kinds import make
 from tests.small import SETTINGS, fill, points
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import (
     ClassifierFree,
     FixedLarge,

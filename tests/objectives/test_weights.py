@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.objectives import LikelihoodImportance, LogNormal, Regression, Times, Uniform
 from unnoise.objectives.weights import (

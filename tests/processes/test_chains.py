@@ -10,8 +10,8 @@ import torch
 from mpmath import mpf
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
-from unnoise.core.registry import names
 from unnoise.processes import DDPMChain, SMLDChain
 from unnoise.processes.chains import (
     Betas,

@@ -12,8 +12,8 @@ from mpmath import mpf
 from torch import Tensor
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
-from unnoise.core.registry import names
 from unnoise.processes import EDM, VE, VP, Cosine, GaussianProcess, Rectified, SubVP
 from unnoise.testing import ProcessContract
 

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from tests.small import diffusion, pictures, points, trained
+from unnoise.catalogue.registry import build, names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, names
 from unnoise.data import Dataset, checkerboard, valleys
 from unnoise.denoisers import Mixture
 from unnoise.models import Diffusion

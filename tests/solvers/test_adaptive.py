@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError, NumbersError
-from unnoise.core.registry import names
 from unnoise.denoisers import Mixture
 from unnoise.processes import EDM, VP, GaussianProcess
 from unnoise.solvers import RK4, DormandPrince, Heun, grid, integrate

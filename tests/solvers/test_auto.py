@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import Mixture
 from unnoise.processes import EDM, GaussianProcess
 from unnoise.solvers import Auto, DPMSolverPP, grid, integrate

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import Mixture
 from unnoise.processes import VE, VP, DDPMChain, SMLDChain, SubVP
 from unnoise.solvers import (

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
-from unnoise.core.registry import names
 from unnoise.processes import EDM, VE, VP, Rectified
 from unnoise.solvers import grid
 from unnoise.solvers.grids import Grid, KarrasGrid

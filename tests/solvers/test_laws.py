@@ -16,10 +16,10 @@ from scipy import stats
 from torch import Tensor
 
 from tests.kinds import make
+from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Categorical, Normal
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess
 from unnoise.solvers import Corrected, LangevinPaper, Solver, grid, integrate

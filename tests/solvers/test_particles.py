@@ -7,8 +7,8 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.operators import LinearOperator
 from unnoise.denoisers import GaussianDenoiser, Guided, Mixture, PiGDM, Posterior
+from unnoise.operators import LinearOperator
 from unnoise.processes import VP
 from unnoise.solvers import TDS, Ancestral, Solver, grid, integrate
 from unnoise.testing.compare import worst

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.noise import Noise
-from unnoise.core.registry import names
 from unnoise.denoisers import Mixture
 from unnoise.processes import EDM, VP, GaussianProcess
 from unnoise.solvers import DDIM, Ancestral, DPMSolverPP, EulerMaruyama, Heun, grid, integrate

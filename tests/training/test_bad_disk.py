@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.small import temporary
-from unnoise.core import disk
 from unnoise.core.errors import StorageError
+from unnoise.system import disk
 from unnoise.training import checkpoints
 
 NAMES = ("create", "sync", "rename", "remove", "make_folder", "remove_folder", "sync_folder")

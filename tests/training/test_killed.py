@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from tests.commands import good
-from unnoise.core.files import unpack
 from unnoise.core.noise import Noise
+from unnoise.system.files import unpack
 from unnoise.training.checkpoints import steps_of
 from unnoise.training.events import read_metrics
 

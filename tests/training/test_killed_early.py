@@ -19,11 +19,11 @@ import torch
 
 from tests.commands import good, refused
 from tests.small import diffusion, points, temporary
-from unnoise.core import disk
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.recipes import run as recipes_run
 from unnoise.recipes import train
+from unnoise.system import disk
 from unnoise.training import Run, fit
 from unnoise.training.events import read_metrics
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.commands import unnoise
 from tests.small import SETTINGS, Heard, diffusion, points
-from unnoise.core import registry
+from unnoise.catalogue import registry
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, Interrupted
 from unnoise.core.noise import Noise

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.small import points
+from unnoise.catalogue.registry import build, names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, names
 from unnoise.training import Training, threads
 from unnoise.training.averages import Average, HalfLife
 from unnoise.training.optim import AdamW

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from unnoise.core import disk, files
 from unnoise.core.errors import UnnoiseError
+from unnoise.system import disk, files
 from unnoise.training import checkpoints
 
 

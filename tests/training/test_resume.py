@@ -11,8 +11,8 @@ import torch
 
 from tests.small import SETTINGS, diffusion, pictures, points, same, temporary, weights
 from unnoise.core.errors import InputError, StorageError
-from unnoise.core.files import pack, unpack
 from unnoise.data import moons
+from unnoise.system.files import pack, unpack
 from unnoise.training import MetricsLog, Saved, Stepped, Warned, checkpoints, fit
 from unnoise.training.events import read_metrics
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from tests.training.test_together import LAUNCHER
-from unnoise.core.files import unpack
 from unnoise.models import load
+from unnoise.system.files import unpack
 from unnoise.training.snapshots import read_average
 
 SEEN = tuple[Path, list[dict[str, Any]]]

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from tests.commands import good, unnoise
-from unnoise.core import parallel
-from unnoise.core.files import unpack
+from unnoise.system import parallel
+from unnoise.system.files import unpack
 from unnoise.training.checkpoints import steps_of
 from unnoise.training.events import read_metrics
 

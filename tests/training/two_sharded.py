@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from tests.small import SETTINGS, diffusion, points
-from unnoise.core import parallel
 from unnoise.core.errors import NumbersError
+from unnoise.system import parallel
 from unnoise.training import Event, Run, Stepped, Training, fit
 from unnoise.training.shares import local
 

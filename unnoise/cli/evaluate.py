@@ -63,7 +63,6 @@ def evaluate(
 
     Example: unnoise evaluate runs/digits -n 1000
     """
-    from unnoise.core import parallel
     from unnoise.core.errors import InputError
     from unnoise.models import Classifier
     from unnoise.recipes import evaluate as measure
@@ -71,6 +70,7 @@ def evaluate(
     from unnoise.recipes.listeners import check_json, write_json
     from unnoise.recipes.measure import settings_of, with_changes
     from unnoise.recipes.own_data import own_data
+    from unnoise.system import parallel
 
     model = load_model(run, plugin, threads, draws=False)
     parallel.join()

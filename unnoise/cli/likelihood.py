@@ -66,9 +66,7 @@ def likelihood(
 
     import numpy as np
 
-    from unnoise.core import parallel
     from unnoise.core.errors import InputError
-    from unnoise.core.files import write_atomic
     from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson
     from unnoise.recipes.listeners import write_json
     from unnoise.recipes.measure import bound as measure_bound
@@ -79,6 +77,8 @@ def likelihood(
         with_changes,
     )
     from unnoise.recipes.own_data import other_data, own_data
+    from unnoise.system import parallel
+    from unnoise.system.files import write_atomic
 
     model = load_model(run, plugin, threads)
     chosen = own_data(model, "test") if data is None else other_data(data, model)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from unnoise.core.ranges import MOST_THREADS
+from unnoise.catalogue.ranges import MOST_THREADS
 
 RunArgument = Annotated[
     str, typer.Argument(help="Folder of a run, a name in runs/, or a .safetensors file.")
@@ -85,8 +85,8 @@ def load_model(run: str, plugins: list[str] | None, threads: int | None, draws: 
         draws: refuse a model that draws nothing.
     """
     from unnoise.core.errors import InputError
-    from unnoise.core.threads import set_threads
     from unnoise.models import Diffusion, load
+    from unnoise.system.threads import set_threads
 
     if threads is not None:
         set_threads(threads)
@@ -106,7 +106,7 @@ def guide_of(run: str | None, plugins: list[str] | None) -> Any:
 
 def guidance_of(text: str | None) -> Any:
     """A guidance from --guidance: a number, a name, or a table; None stays None."""
-    from unnoise.core.registry import build
+    from unnoise.catalogue.registry import build
 
     if text is None:
         return None
@@ -125,7 +125,7 @@ def made(family: str, text: str, where: str) -> Any:
         text: ``heun``, or ``{kind = "churned", churn = 20}``.
         where: what a refusal calls it, such as "--solver".
     """
-    from unnoise.core.registry import build
+    from unnoise.catalogue.registry import build
 
     if not text.lstrip().startswith("{"):
         return build(family, {"kind": text}, where)
@@ -168,7 +168,7 @@ def _is_time(value: object) -> bool:
 
 def solver_of(name: str | None, eta: float | None) -> Any:
     """A solver from --solver, a name or a table as in a recipe, and --eta."""
-    from unnoise.core.registry import build
+    from unnoise.catalogue.registry import build
 
     if name is not None and name.lstrip().startswith("{"):
         return made("solver", name, "--solver")

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from unnoise.catalogue.ranges import LAST_SAMPLE
 from unnoise.cli.options import (
     GridOption,
     GuidanceOption,
@@ -25,7 +26,6 @@ from unnoise.cli.options import (
     load_model,
     solver_of,
 )
-from unnoise.core.ranges import LAST_SAMPLE
 
 
 def sample(
@@ -63,8 +63,8 @@ def sample(
     import time
 
     from unnoise.cli.progress import Walking
-    from unnoise.core import parallel
     from unnoise.recipes import pictures, sharing
+    from unnoise.system import parallel
 
     parallel.join()
     model = load_model(run, plugin, threads)

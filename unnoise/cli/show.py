@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from unnoise.catalogue.ranges import MOST
 from unnoise.cli.options import (
     DataOption,
     PluginOption,
@@ -14,7 +15,6 @@ from unnoise.cli.options import (
     made,
     table,
 )
-from unnoise.core.ranges import MOST
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -41,9 +41,9 @@ def show(
     Example: unnoise show runs/moons paths -o paths.png
     """
     from unnoise import recipes  # registers everything
-    from unnoise.core import registry
+    from unnoise.catalogue import registry
+    from unnoise.catalogue.schema import among
     from unnoise.core.errors import InputError
-    from unnoise.core.schema import among
 
     for path in plugin or []:
         registry.load_plugin(path)
@@ -86,8 +86,8 @@ def _view(
     plugin: list[str] | None,
 ) -> None:
     """Draw a view of a run, and say what it shows."""
+    from unnoise.catalogue.registry import spec
     from unnoise.core.errors import InputError
-    from unnoise.core.registry import spec
     from unnoise.recipes.own_data import own_data
     from unnoise.recipes.pictures import check_target
 
@@ -122,7 +122,7 @@ def _recipe(name: str | None) -> str:
 def _kind(family: str, name: str) -> str:
     import inspect
 
-    from unnoise.core import registry
+    from unnoise.catalogue import registry
 
     maker = registry.lookup(family, name)
     lines = [inspect.getdoc(maker) or "", "", "Settings:"]
@@ -198,7 +198,7 @@ def _thing(path: Path) -> str:
         levels = f", {info.levels} levels" if info.levels else ""
         lines.append(f"data {info.name}: {info.count:,} of shape {info.shape}{levels}{labels}")
         lines.append(f"licence of the data: {info.licence}")
-    from unnoise.core.registry import spec
+    from unnoise.catalogue.registry import spec
     from unnoise.recipes.load import plain
 
     return "\n".join(

@@ -58,10 +58,10 @@ def train(
     Example: unnoise train digits --out runs/digits --set training.steps=1500
     """
     from unnoise.cli.progress import Progress
-    from unnoise.core import parallel
     from unnoise.recipes import data_table, parse_changes, prepare
     from unnoise.recipes.run import check_folder, own_recipe, toml
     from unnoise.recipes.run import train as run
+    from unnoise.system import parallel
 
     given = parse_changes(change or [])
     own = {} if data is None else {f"data.{k}": v for k, v in data_table(data).items()}

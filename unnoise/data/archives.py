@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from unnoise.core.documents import reason_of
 from unnoise.core.errors import InputError, within
 from unnoise.data.gate import MOST_BYTES, SUFFIXES, RefusedFile
 from unnoise.data.sources import LISTS, Entry, Found, Listing, Refusal, normal, shown, writable
+from unnoise.system.documents import reason_of
 
 
 def scan_zip(path: Path) -> tuple[Listing, list[Refusal]]:

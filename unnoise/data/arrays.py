@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 import torch
 
+from unnoise.catalogue.ranges import Fraction
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError, within
-from unnoise.core.ranges import Fraction
-from unnoise.core.registry import register
 from unnoise.data.base import Dataset
 from unnoise.data.stored import Arrays, Chosen, TensorDataset, mapped
 

@@ -11,14 +11,14 @@ from annotated_types import Interval, MinLen
 from torch import Tensor
 from typing_extensions import TypedDict
 
+from unnoise.catalogue.ranges import NotNegative
 from unnoise.core.condition import Condition
-from unnoise.core.documents import Whole, checked
 from unnoise.core.errors import InputError, short
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise, permutation
-from unnoise.core.ranges import NotNegative
 from unnoise.data.clouds import Clouds
 from unnoise.data.sources import Refusal
+from unnoise.system.documents import Whole, checked
 
 Maker = TypeVar("Maker")
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
-from unnoise.core.registry import register
+from unnoise.catalogue.registry import register
 from unnoise.data.base import opens_nothing
 from unnoise.data.stored import TensorDataset
 

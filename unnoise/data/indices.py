@@ -12,12 +12,12 @@ from typing import Annotated, Any, NotRequired
 from annotated_types import Interval
 from typing_extensions import TypedDict
 
-from unnoise.core.documents import checked, parsed
 from unnoise.core.errors import DamagedFileError, InputError, StorageError, within
-from unnoise.core.files import sweep, write_atomic
 from unnoise.data.archives import index_tar
 from unnoise.data.prepared import file_hash
 from unnoise.data.sources import Found, brief, writable
+from unnoise.system.documents import checked, parsed
+from unnoise.system.files import sweep, write_atomic
 
 _KIND = "wids-shard-index-v1"  # the index that WebDataset's own tools write
 _TRIES = 3

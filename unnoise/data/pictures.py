@@ -13,15 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Count, Fraction
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError, Interrupted, within
-from unnoise.core.ranges import Count, Fraction
-from unnoise.core.registry import register
-from unnoise.core.signals import held_back, stoppable
 from unnoise.data.base import Dataset
 from unnoise.data.flips import Flipped
 from unnoise.data.gate import Look, RefusedFile, read_picture
 from unnoise.data.sources import Entry, Found, Refusal, normal, scan, shown
 from unnoise.data.stored import TensorDataset
+from unnoise.system.signals import held_back, stoppable
 
 _MOST_MEMORY = 4 << 30
 _TOLD = 3

@@ -27,11 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from unnoise.core import disk
-from unnoise.core.documents import Whole, checked, parsed
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import DamagedFileError, InputError, StorageError, short
-from unnoise.core.files import half_written, left_behind, pack, unpack, write_atomic
-from unnoise.core.registry import register
 from unnoise.data.base import Dataset, info_fields, info_from
 from unnoise.data.flips import Flipped
 from unnoise.data.gate import Look
@@ -46,6 +43,9 @@ from unnoise.data.pictures import (
 )
 from unnoise.data.sources import Refusal, shown
 from unnoise.data.stored import Arrays, StoredDataset, describe, mapped
+from unnoise.system import disk
+from unnoise.system.documents import Whole, checked, parsed
+from unnoise.system.files import half_written, left_behind, pack, unpack, write_atomic
 
 FORMAT = 1
 _SHARD = 64 << 20

@@ -19,12 +19,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Count
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.errors import DamagedFileError, InputError, short
-from unnoise.core.files import sweep, write_atomic
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count
-from unnoise.core.registry import register
 from unnoise.data.archives import index_tar
 from unnoise.data.base import Batch, Dataset
 from unnoise.data.flips import Flipped
@@ -32,6 +31,7 @@ from unnoise.data.gate import Look, RefusedFile, read_picture
 from unnoise.data.indices import Index, Shard, fetch, is_url, read_index
 from unnoise.data.sources import Entry, Refusal, brief, shown
 from unnoise.data.stored import check_letters, describe
+from unnoise.system.files import sweep, write_atomic
 
 _LOOKED_AT = 2048  # examples that mean and variance are taken from
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
-from unnoise.core.documents import reason_of
 from unnoise.core.errors import InputError, within
 from unnoise.data.gate import MOST_BYTES, SUFFIXES, RefusedFile
+from unnoise.system.documents import reason_of
 
 LISTS = ("metadata.jsonl", "metadata.csv")
 _LONGEST_PATH = 65_535  # letters; no file's is longer, but what a list says may be

@@ -7,9 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Count, Fraction, NotNegative
+from unnoise.catalogue.registry import register
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Count, Fraction, NotNegative
-from unnoise.core.registry import register
 from unnoise.data.base import opens_nothing
 from unnoise.data.clouds import Clouds, along
 from unnoise.data.stored import TensorDataset

@@ -7,10 +7,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Fraction, NotNegative, Positive
+from unnoise.catalogue.registry import register
 from unnoise.core.broadcast import match
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import Fraction, NotNegative, Positive
-from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 
 

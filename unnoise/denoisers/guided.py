@@ -7,11 +7,11 @@ from typing import final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import member
 from unnoise.core.broadcast import double
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.core.registry import member
 from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.denoisers.guidance import Guidance
 from unnoise.denoisers.tilted import Tilt, Tilted

@@ -11,9 +11,9 @@ from typing import ClassVar, NamedTuple, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Positive
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import Positive
-from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 
 

@@ -13,14 +13,14 @@ from typing import cast, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Draws, NotNegative, Positive
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.core.operators import Operator
-from unnoise.core.ranges import Draws, NotNegative, Positive
 from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.denoisers.tilted import Tilt, Tilted
+from unnoise.operators import Operator
 
 Map = Callable[[Tensor], Tensor]
 

@@ -6,9 +6,9 @@ from typing import ClassVar, final
 
 from torch import Tensor
 
+from unnoise.catalogue.ranges import NotNegative
+from unnoise.catalogue.registry import register
 from unnoise.core.distributions import Normal
-from unnoise.core.ranges import NotNegative
-from unnoise.core.registry import register
 
 
 class Variance(ABC):

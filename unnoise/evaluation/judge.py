@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from unnoise.core.documents import checked
+from unnoise.catalogue.ranges import Positive
 from unnoise.core.errors import DamagedFileError, InputError
-from unnoise.core.files import pack, sweep, unpack, write_atomic
-from unnoise.core.ranges import Positive
 from unnoise.evaluation.distances import matrix, squared_distances
+from unnoise.system.documents import checked
+from unnoise.system.files import pack, sweep, unpack, write_atomic
 
 _FORMAT = "unnoise judge 1"
 _RIDGE = 0.01

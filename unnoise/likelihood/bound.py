@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import MOST, MOST_DRAWS, real, whole
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import MOST, MOST_DRAWS, real, whole
 from unnoise.likelihood.bits import Bits, bits_per_dim
 from unnoise.likelihood.given import check_answer, check_data
 from unnoise.processes import GaussianProcess

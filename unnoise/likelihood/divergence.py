@@ -8,9 +8,9 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Draws
+from unnoise.catalogue.registry import register
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Draws
-from unnoise.core.registry import register
 
 
 class Divergence(ABC):

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import MOST_STEPS, real, whole
+from unnoise.catalogue.registry import member
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import MOST_STEPS, real, whole
-from unnoise.core.registry import member
 from unnoise.likelihood.divergence import Divergence, Hutchinson
 from unnoise.likelihood.given import check_answer, check_data
 

@@ -5,12 +5,12 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Positive
+from unnoise.catalogue.registry import member, register
 from unnoise.core.broadcast import double, match
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Positive
-from unnoise.core.registry import member, register
 from unnoise.data import DataInfo
 from unnoise.denoisers import LogProb
 from unnoise.denoisers.heads import clock

@@ -8,12 +8,12 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import LAST_SAMPLE, MOST, whole
+from unnoise.catalogue.registry import member, register
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError, NumbersError, short
 from unnoise.core.noise import Noise, check_seed
-from unnoise.core.ranges import LAST_SAMPLE, MOST, whole
-from unnoise.core.registry import member, register
 from unnoise.data import DataInfo
 from unnoise.denoisers import (
     Constant,

@@ -10,13 +10,13 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from typing_extensions import TypedDict
 
-from unnoise.core.documents import checked
+from unnoise.catalogue.registry import build, load_plugin, spec
+from unnoise.catalogue.weights import at_most, named_as
 from unnoise.core.errors import DamagedFileError, InputError, NumbersError, short
-from unnoise.core.files import pack, unpack, write_atomic
-from unnoise.core.registry import build, load_plugin, spec
-from unnoise.core.weights import at_most, named_as
 from unnoise.data import info_fields, info_from
 from unnoise.models.base import Model
+from unnoise.system.documents import checked
+from unnoise.system.files import pack, unpack, write_atomic
 
 FORMAT = 1
 

@@ -8,13 +8,12 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import LAST_SAMPLE, MOST_DRAWS, whole
+from unnoise.catalogue.registry import member
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import LAST_SAMPLE, MOST_DRAWS, whole
-from unnoise.core.registry import member
-from unnoise.core.threads import set_threads
 from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, NetworkDenoiser
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
 from unnoise.likelihood.given import check_data
@@ -22,6 +21,7 @@ from unnoise.models.base import Generative
 from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.latents import carry, slerp
 from unnoise.solvers import DormandPrince, Solver
+from unnoise.system.threads import set_threads
 
 AT_ONCE = 256  # rows whose likelihood is computed together
 

@@ -5,10 +5,10 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import MOST, whole
+from unnoise.catalogue.registry import member
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import MOST, whole
-from unnoise.core.registry import member
 from unnoise.data import DataInfo
 from unnoise.denoisers import NetworkScore
 from unnoise.likelihood import Likelihood, log_prob

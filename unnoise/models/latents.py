@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import MOST_STEPS, whole
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import MOST_STEPS, whole
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.likelihood.given import check_answer
 from unnoise.solvers import Solver, grid, integrate

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Draws, NotNegative, Positive, real
+from unnoise.catalogue.registry import member, register
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
-from unnoise.core.operators import Operator, Projection
-from unnoise.core.ranges import Draws, NotNegative, Positive, real
-from unnoise.core.registry import member, register
 from unnoise.denoisers import MMPS, GaussianDenoiser, Method, PiGDM, Posterior
 from unnoise.likelihood.given import check_data
+from unnoise.operators import Operator, Projection
 from unnoise.solvers import DPS, TDS, Ancestral, Replacing, Settled, Solver
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from unnoise.core.ranges import Chunk, Steps, Threads
-from unnoise.core.registry import register
+from unnoise.catalogue.ranges import Chunk, Steps, Threads
+from unnoise.catalogue.registry import register
 from unnoise.denoisers import Guidance
 from unnoise.solvers import Auto, AutoGrid, Grid, Solver
 

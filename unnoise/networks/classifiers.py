@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unnoise.catalogue.ranges import Depth, Examples, Fraction, Multipliers, Several, Shape, Width
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
 from unnoise.core.noise import seeded
-from unnoise.core.ranges import Depth, Examples, Fraction, Multipliers, Several, Shape, Width
-from unnoise.core.registry import register
 from unnoise.networks.blocks import norm
 from unnoise.networks.descent import Descent
 from unnoise.networks.embeddings import Context, zero

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unnoise.catalogue.ranges import Depth, Examples, Fraction, Several, Shape, Width
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.noise import seeded
-from unnoise.core.ranges import Depth, Examples, Fraction, Several, Shape, Width
-from unnoise.core.registry import register
 from unnoise.networks.base import Network
 from unnoise.networks.embeddings import Context, zero
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from unnoise.catalogue.ranges import Examples, Fraction, Multipliers, Several, Shape, Width
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.noise import seeded
-from unnoise.core.ranges import Examples, Fraction, Multipliers, Several, Shape, Width
-from unnoise.core.registry import register
 from unnoise.networks.base import Network
 from unnoise.networks.blocks import Attention, ResidualBlock, convolution, norm
 from unnoise.networks.descent import Descent, layers

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import ChainSteps, Count, NotNegative
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import ChainSteps, Count, NotNegative
-from unnoise.core.registry import register
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.weights import EpsWeight, Weight

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from unnoise.catalogue.ranges import Draws
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Draws
-from unnoise.core.registry import register
 from unnoise.denoisers import GaussianDenoiser, ScoreModel
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.times import Times, Uniform

@@ -6,9 +6,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Draws, Steps
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Draws, Steps
 from unnoise.denoisers import ScoreModel
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.matching import reduced_sliced_score_matching

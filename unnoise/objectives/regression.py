@@ -5,9 +5,9 @@ from typing import final
 
 from torch import Tensor
 
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.core.registry import register
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.times import Times, Uniform

@@ -8,10 +8,10 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import NotNegative, Positive
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import NotNegative, Positive
-from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 from unnoise.processes.bound import snr_fall
 

@@ -11,8 +11,8 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from unnoise.core.ranges import Positive
-from unnoise.core.registry import register
+from unnoise.catalogue.ranges import Positive
+from unnoise.catalogue.registry import register
 from unnoise.processes import GaussianProcess
 from unnoise.processes.bound import snr_fall
 

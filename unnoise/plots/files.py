@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unnoise.core.errors import InputError
-from unnoise.core.files import write_atomic
+from unnoise.system.files import write_atomic
 
 if TYPE_CHECKING:
     from PIL.Image import Image

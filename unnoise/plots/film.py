@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
-from unnoise.core.files import write_atomic
 from unnoise.plots.sheet import sheet
 from unnoise.plots.strip import check_frames
+from unnoise.system.files import write_atomic
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -9,9 +9,9 @@ from typing import Annotated, ClassVar, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import ChainSteps, NotNegative, Positive, Table
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import ChainSteps, NotNegative, Positive, Table
-from unnoise.core.registry import register
 from unnoise.processes.gaussian import GaussianProcess
 
 

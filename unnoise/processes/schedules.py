@@ -8,9 +8,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import NotNegative, Positive
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import NotNegative, Positive
-from unnoise.core.registry import register
 from unnoise.processes.gaussian import GaussianProcess
 
 

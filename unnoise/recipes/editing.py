@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from unnoise.core.errors import InputError
-from unnoise.core.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.data import DataInfo
 from unnoise.data.gate import Look, RefusedFile, read_picture
 from unnoise.models import Diffusion, Imputation, Measurement
+from unnoise.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.plots import save_image, sheet
 from unnoise.recipes.pictures import info_of, is_picture
 

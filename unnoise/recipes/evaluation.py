@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, final
 
 from annotated_types import Interval
 
+from unnoise.catalogue.ranges import Draws, Examples, Positive, Steps
+from unnoise.catalogue.registry import register
 from unnoise.core.noise import check_seed
-from unnoise.core.ranges import Draws, Examples, Positive, Steps
-from unnoise.core.registry import register
 from unnoise.likelihood import Divergence, Hutchinson
 
 

@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
+from unnoise.catalogue.registry import build, load_plugin, spec
+from unnoise.catalogue.schema import nearest
 from unnoise.core.errors import InputError, short
-from unnoise.core.registry import build, load_plugin, spec
-from unnoise.core.schema import nearest
 from unnoise.data import DataInfo, Dataset
 from unnoise.models import Model, Sampling
 from unnoise.recipes.evaluation import Evaluation

@@ -8,11 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unnoise.core import parallel
+from unnoise.catalogue.registry import build, written
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, written
 from unnoise.data import Batch, Dataset
 from unnoise.denoisers import Guidance
 from unnoise.evaluation import Judge, cached_judge, features, score
@@ -21,6 +20,7 @@ from unnoise.models import Classifier, Diffusion
 from unnoise.recipes import sharing
 from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.own_data import own_data
+from unnoise.system import parallel
 
 
 def evaluate(

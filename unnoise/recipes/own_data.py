@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from unnoise.core.construction import constructor_of
+from unnoise.catalogue.construction import constructor_of
+from unnoise.catalogue.registry import build, lookup, names
+from unnoise.catalogue.schema import nearest, parameters_of
 from unnoise.core.errors import InputError, short
-from unnoise.core.registry import build, lookup, names
-from unnoise.core.schema import nearest, parameters_of
 from unnoise.data import Dataset
 from unnoise.models import Model
 from unnoise.recipes.load import data_table, read_toml

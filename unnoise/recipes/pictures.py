@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import written
 from unnoise.core.errors import InputError
-from unnoise.core.files import sweep, write_atomic
 from unnoise.core.noise import Noise
-from unnoise.core.registry import written
 from unnoise.data import DataInfo
 from unnoise.denoisers import Guidance
 from unnoise.models import Classifier, Diffusion, Model
@@ -23,6 +22,7 @@ from unnoise.plots import film, save_image, scatter, sheet, walk_film
 from unnoise.processes import GaussianProcess
 from unnoise.recipes.load import plain
 from unnoise.solvers import Grid, Solver
+from unnoise.system.files import sweep, write_atomic
 
 SUFFIXES = (".png", ".gif", ".npz", "a folder")
 

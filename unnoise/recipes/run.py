@@ -10,11 +10,8 @@ from typing import Any
 
 import torch
 
-from unnoise.core import parallel
+from unnoise.catalogue.weights import at_most
 from unnoise.core.errors import InputError, Interrupted, short, within
-from unnoise.core.files import becomes, write_atomic
-from unnoise.core.memory import installed
-from unnoise.core.weights import at_most
 from unnoise.data import Dataset
 from unnoise.data.pictures import told
 from unnoise.models import Model, load
@@ -23,6 +20,9 @@ from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets,
 from unnoise.recipes.load import Recipe, load_recipe, shipped
 from unnoise.recipes.own_data import own_data
 from unnoise.recipes.trackers import Tracker
+from unnoise.system import parallel
+from unnoise.system.files import becomes, write_atomic
+from unnoise.system.memory import installed
 from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fit, lock
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unnoise.core import parallel
 from unnoise.core.condition import Condition
 from unnoise.likelihood import Likelihood
 from unnoise.models import Diffusion
 from unnoise.models.flow import AT_ONCE
 from unnoise.solvers import Step
+from unnoise.system import parallel
 
 
 def sample(model: Diffusion, n: int, label: Tensor | None = None, **how: Any) -> Tensor:

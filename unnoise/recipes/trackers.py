@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar, final
 
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
-from unnoise.core.registry import register
 from unnoise.training import Ended, Event, Run, Stepped
 
 

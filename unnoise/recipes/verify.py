@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from typing_extensions import TypedDict
 
-from unnoise.core.documents import Whole, checked, parsed
 from unnoise.core.errors import InputError, Interrupted
 from unnoise.recipes.run import prepare
+from unnoise.system.documents import Whole, checked, parsed
 from unnoise.training import Event, Run, Stepped, fit
 from unnoise.training.events import read_metrics
 

@@ -17,9 +17,9 @@ import torch
 from annotated_types import Interval
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Fraction
+from unnoise.catalogue.registry import register
 from unnoise.core.moments import Moments
-from unnoise.core.ranges import Fraction
-from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.multistep import (
     Combination,

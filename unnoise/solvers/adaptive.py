@@ -6,13 +6,13 @@ from typing import Any, ClassVar, NamedTuple, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Positive, Steps
+from unnoise.catalogue.registry import register
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
 from unnoise.core.errors import NumbersError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Positive, Steps
-from unnoise.core.registry import register
 from unnoise.processes import SDE
 from unnoise.solvers.base import Leg, Moved, Solver
 

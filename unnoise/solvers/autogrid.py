@@ -7,8 +7,8 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import register
 from unnoise.core.moments import Moments
-from unnoise.core.registry import register
 from unnoise.solvers.grids import Grid
 
 

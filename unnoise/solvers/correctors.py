@@ -8,11 +8,11 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Draws, Positive
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Draws, Positive
-from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 
 

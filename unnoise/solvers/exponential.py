@@ -6,9 +6,9 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Positive
+from unnoise.catalogue.registry import register
 from unnoise.core.moments import Moments
-from unnoise.core.ranges import Positive
-from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.multistep import (
     Combination,

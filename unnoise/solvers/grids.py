@@ -9,10 +9,10 @@ from typing import Any, ClassVar, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import MOST_STEPS, Positive, whole
+from unnoise.catalogue.registry import member, register
 from unnoise.core.errors import InputError, short
 from unnoise.core.moments import Moments
-from unnoise.core.ranges import MOST_STEPS, Positive, whole
-from unnoise.core.registry import member, register
 from unnoise.processes import SDE, GaussianProcess
 from unnoise.solvers.base import check_times
 

@@ -6,8 +6,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.ranges import Fraction
-from unnoise.core.registry import register
+from unnoise.catalogue.ranges import Fraction
+from unnoise.catalogue.registry import register
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import OneStep
 

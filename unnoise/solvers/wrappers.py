@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Draws, NotNegative, Positive
+from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Draws, NotNegative, Positive
-from unnoise.core.registry import register
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
 from unnoise.solvers.correctors import Corrector, Langevin

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from unnoise.core.registry import build, names
+from unnoise.catalogue.registry import build, names
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess
 from unnoise.testing.compare import draw, worst

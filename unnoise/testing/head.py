@@ -7,9 +7,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import build, names
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
-from unnoise.core.registry import build, names
 from unnoise.denoisers import Head, NetworkDenoiser
 from unnoise.networks.base import Network
 from unnoise.processes import GaussianProcess

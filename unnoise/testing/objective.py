@@ -9,10 +9,10 @@ from typing import final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import build, names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, names
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.objectives import Objective
 from unnoise.processes import GaussianProcess

@@ -5,7 +5,7 @@ from typing import final
 
 from torch import Tensor
 
-from unnoise.core.operators import Operator, Projection, check_linear
+from unnoise.operators import Operator, Projection, check_linear
 from unnoise.testing.compare import draw, worst
 
 

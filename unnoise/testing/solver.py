@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import build, names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Distribution
 from unnoise.core.noise import Noise
-from unnoise.core.registry import build, names
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess, Process
 from unnoise.processes.base import Bridge

@@ -12,10 +12,10 @@ from annotated_types import Ge
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from unnoise.core import disk
-from unnoise.core.documents import Whole, checked, parsed
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import becomes, pack, unpack, write_atomic
+from unnoise.system import disk
+from unnoise.system.documents import Whole, checked, parsed
+from unnoise.system.files import becomes, pack, unpack, write_atomic
 
 KEPT = 2
 _FILES = ("model.safetensors", "state.safetensors")

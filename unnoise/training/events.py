@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import StorageError
-from unnoise.core.files import write_atomic
+from unnoise.system.files import write_atomic
 
 if TYPE_CHECKING:
     from unnoise.training.run import Run

@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import torch
 
-from unnoise.core import parallel
+from unnoise.catalogue.registry import construct, spec
 from unnoise.core.errors import InputError, Interrupted, PeerError, UnnoiseError, line_within
-from unnoise.core.registry import construct, spec
-from unnoise.core.signals import Stop, stoppable
 from unnoise.data import Dataset
 from unnoise.models.base import Model
 from unnoise.models.files import check
+from unnoise.system import parallel
+from unnoise.system.signals import Stop, stoppable
 from unnoise.training import checkpoints
 from unnoise.training.changed import unlike
 from unnoise.training.events import Began, Ended, Event, Listener, Paused, Saved, Stepped, Warned

@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from unnoise.core import parallel
 from unnoise.models.base import Model
+from unnoise.system import parallel
 from unnoise.training.averages import Average
 from unnoise.training.shares import whole
 

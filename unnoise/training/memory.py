@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from unnoise.core.errors import StorageError
-from unnoise.core.memory import with_less
+from unnoise.system.memory import with_less
 
 if TYPE_CHECKING:
     from unnoise.training.run import Run

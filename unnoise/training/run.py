@@ -10,14 +10,14 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from unnoise.core import parallel
-from unnoise.core.documents import checked
+from unnoise.catalogue.registry import spec
 from unnoise.core.errors import InputError, NumbersError
 from unnoise.core.noise import Noise, seeded
-from unnoise.core.registry import spec
 from unnoise.data import Batch, Dataset
 from unnoise.models.base import Model
 from unnoise.models.files import Kinds, content
+from unnoise.system import parallel
+from unnoise.system.documents import checked
 from unnoise.training import checkpoints
 from unnoise.training.averages import Average, HalfLife, Power
 from unnoise.training.changed import changes

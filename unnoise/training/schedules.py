@@ -5,8 +5,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, final
 
-from unnoise.core.ranges import Fraction, Share
-from unnoise.core.registry import register
+from unnoise.catalogue.ranges import Fraction, Share
+from unnoise.catalogue.registry import register
 
 
 class Schedule(ABC):

@@ -3,10 +3,19 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, final
 
+from unnoise.catalogue.ranges import (
+    Count,
+    Examples,
+    Few,
+    Fraction,
+    Index,
+    NotNegative,
+    Positive,
+    Short,
+)
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
 from unnoise.core.noise import check_seed
-from unnoise.core.ranges import Count, Examples, Few, Fraction, Index, NotNegative, Positive, Short
-from unnoise.core.registry import register
 from unnoise.training.averages import exponent
 from unnoise.training.schedules import CosineSchedule, Schedule
 

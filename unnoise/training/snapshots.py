@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from unnoise.core.documents import Whole, checked
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
-from unnoise.core.files import pack, unpack, write_atomic
 from unnoise.models import Model, load
+from unnoise.system.documents import Whole, checked
+from unnoise.system.files import pack, unpack, write_atomic
 from unnoise.training import checkpoints
 from unnoise.training.averages import mixture
 

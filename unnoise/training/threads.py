@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from unnoise.core.ranges import MOST_THREADS, whole
-from unnoise.core.threads import cores, set_threads
+from unnoise.catalogue.ranges import MOST_THREADS, whole
+from unnoise.system.threads import cores, set_threads
 
 LONG_STEP = 0.02
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import spec
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.core.files import write_atomic
 from unnoise.core.noise import Noise
-from unnoise.core.registry import spec
 from unnoise.data import Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.models import Diffusion
 from unnoise.models.conditions import unconditional
 from unnoise.plots import lattice, save_image
 from unnoise.processes import GaussianProcess
+from unnoise.system.files import write_atomic
 
 if TYPE_CHECKING:
     from PIL.Image import Image

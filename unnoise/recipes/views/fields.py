@@ -7,10 +7,10 @@ from typing import final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Examples, Few, Positive, Several, Steps
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Examples, Few, Positive, Several, Steps
-from unnoise.core.registry import register
 from unnoise.data import Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.evaluation import loss_by_level, score_error

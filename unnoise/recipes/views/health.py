@@ -7,9 +7,9 @@ from typing import final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Examples
+from unnoise.catalogue.registry import register
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Examples
-from unnoise.core.registry import register
 from unnoise.data import Dataset
 from unnoise.denoisers import Mixture
 from unnoise.evaluation import kernel_gaussianity, loss_by_level, prior_mismatch, round_trip

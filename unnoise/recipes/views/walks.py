@@ -9,9 +9,9 @@ import torch
 from annotated_types import Len
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Examples, Frames, Several, Steps
+from unnoise.catalogue.registry import register
 from unnoise.core.noise import Noise
-from unnoise.core.ranges import Examples, Frames, Several, Steps
-from unnoise.core.registry import register
 from unnoise.data import Batch, Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.models import Diffusion

@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
-from unnoise.core import disk
-from unnoise.core.documents import reason_of
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.system import disk
+from unnoise.system.documents import reason_of
 
 _MOST_HEADER = 64 << 20
 _PIECE = 4 << 20  # bytes hashed at a time

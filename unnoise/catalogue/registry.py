@@ -23,10 +23,10 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from unnoise.core.construction import Constructor, constructor_of, note_of
+from unnoise.catalogue.construction import Constructor, constructor_of, note_of
+from unnoise.catalogue.schema import among, is_opaque, jsonable, member_of, model_of, parameters_of
+from unnoise.catalogue.weights import named_as
 from unnoise.core.errors import InputError, memory_ran_out, short
-from unnoise.core.schema import among, is_opaque, jsonable, member_of, model_of, parameters_of
-from unnoise.core.weights import named_as
 
 _CATALOGUE: dict[str, dict[str, Callable[..., Any]]] = {}
 _NUMBERS: dict[str, tuple[str, str]] = {}  # family: the kind a bare number means, and its setting

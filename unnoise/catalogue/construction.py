@@ -14,8 +14,8 @@ from typing import Any, final
 
 from torch import nn
 
+from unnoise.catalogue.schema import Schema, member_of, parameters_of
 from unnoise.core.errors import InputError, short
-from unnoise.core.schema import Schema, member_of, parameters_of
 
 _EMPTY = inspect.Parameter.empty
 _PLACED = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tests.kinds import breaks, make
+from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
-from unnoise.core.operators import (
+from unnoise.operators import (
     Blur,
     Downscale,
     Grey,
@@ -16,7 +17,6 @@ from unnoise.core.operators import (
     RandomRows,
     check_linear,
 )
-from unnoise.core.registry import names
 from unnoise.testing import OperatorContract
 from unnoise.testing.compare import draw, worst
 

@@ -6,8 +6,8 @@ import pytest
 from annotated_types import Interval, MinLen
 from typing_extensions import TypedDict
 
-from unnoise.core.documents import Whole, checked, parsed
 from unnoise.core.errors import DamagedFileError
+from unnoise.system.documents import Whole, checked, parsed
 
 
 class Inner(TypedDict):

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from tests.kinds import FAMILIES, FILL, NEEDED, every, make
-from unnoise.core import registry
+from unnoise.catalogue import registry
+from unnoise.catalogue.ranges import Positive
+from unnoise.catalogue.registry import build, lookup, names, register, schema, spec
 from unnoise.core.errors import InputError
-from unnoise.core.ranges import Positive
-from unnoise.core.registry import build, lookup, names, register, schema, spec
 from unnoise.denoisers.heads import Head
 from unnoise.objectives import LogNormal, Regression
 from unnoise.objectives.weights import EDMWeight
@@ -235,8 +235,8 @@ def test_names_are_taken_once():
 PLUGIN = """
 from __future__ import annotations
 from dataclasses import dataclass
-from unnoise.core.ranges import Positive
-from unnoise.core.registry import register
+from unnoise.catalogue.ranges import Positive
+from unnoise.catalogue.registry import register
 from unnoise.processes import GaussianProcess
 
 @register("process", "mine")

@@ -1,0 +1,1 @@
+"""Floor 1: the machine: files, processes, signals, memory, threads."""
