@@ -10,7 +10,7 @@ from unnoise.core.errors import InputError, NumbersError
 from unnoise.denoisers import Mixture
 from unnoise.processes import EDM, VP, GaussianProcess
 from unnoise.solvers import RK4, DormandPrince, Heun, grid, integrate
-from unnoise.solvers.adaptive import ERRORS, NODES, ROWS
+from unnoise.solvers.dormand_prince import ERRORS, NODES, ROWS
 from unnoise.testing import GaussianBelief
 from unnoise.testing.compare import draw, worst
 

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from unnoise.core.broadcast import double, match
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Distribution, Normal
-from unnoise.core.moments import Moments
-from unnoise.denoisers.charts import Chart, Plain, Whitened
 from unnoise.processes import SDE, GaussianProcess, Process
 
 
@@ -48,19 +46,6 @@ class ScoreModel(nn.Module, ABC):
     ) -> tuple[Tensor, Distribution | None]:
         """The last step, from ``t`` to the data at 0, and the belief; as in ``turn``."""
 
-    @abstractmethod
-    def chart(
-        self, begin: float, end: float, count: int, event: tuple[int, ...], data: Moments | None
-    ) -> Chart:
-        """Coordinates for a likelihood from ``begin`` to ``end`` in ``count`` even steps.
-
-        Arguments:
-            begin, end: rising times in (0, 1).
-            count: number of steps.
-            event: shape of an event.
-            data: mean and covariance of the data where known.
-        """
-
 
 class SDEScore(ScoreModel, ABC):
     """The score of an SDE about which nothing else is known: it walks in x and t themselves."""
@@ -77,12 +62,6 @@ class SDEScore(ScoreModel, ABC):
     ) -> tuple[Tensor, Distribution | None]:
         slope, _ = self.turn(x, t, cond)
         return x - match(double(t), x).to(x) * slope, None
-
-    @final
-    def chart(
-        self, begin: float, end: float, count: int, event: tuple[int, ...], data: Moments | None
-    ) -> Chart:
-        return Plain(self, begin, end, count, event)
 
 
 class Denoiser(nn.Module, ABC):
@@ -127,12 +106,6 @@ class GaussianDenoiser(Denoiser, ScoreModel):
     ) -> tuple[Tensor, Distribution | None]:
         belief = self(x, t, cond)
         return belief.mean, belief
-
-    @final
-    def chart(
-        self, begin: float, end: float, count: int, event: tuple[int, ...], data: Moments | None
-    ) -> Chart:
-        return Whitened(self, begin, end, count, event, data)
 
     @final
     def noise(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
+from unnoise.likelihood.coordinates import coordinates
 from unnoise.likelihood.divergence import Divergence, Hutchinson
 from unnoise.likelihood.given import check_answer, check_data
 
@@ -100,25 +101,25 @@ def log_prob(
             f"t = {begin:g}, end = {last:g}: accepted are times above 0, t before end, and end up "
             f"to {process.t_max:g}."
         )
-    chart = denoiser.chart(begin, last, steps, tuple(x.shape[1:]), data)
-    y = ahead = chart.inward(x)
+    frame = coordinates(denoiser, begin, last, steps, tuple(x.shape[1:]), data)
+    y = ahead = frame.inward(x)
     directions = rule.directions(y, noise.child("probe"))
     total: Tensor | None = None
     slopes: list[Tensor] = []
     for i, weight in enumerate(_gregory(steps)):
         with torch.enable_grad():
             state = ahead.detach().requires_grad_()
-            slope = chart.slope(state, i, cond)
-            change = rule(slope, state, directions).double() * (weight * chart.step)
+            slope = frame.slope(state, i, cond)
+            change = rule(slope, state, directions).double() * (weight * frame.step)
         total = change if total is None else total + change
         slopes = [slope.detach(), *slopes[:3]]
         if i:
-            y = adams(y, AGAIN[min(i, 3) - 1], slopes, chart.step)
-        ahead = adams(y, AHEAD[min(i, 2)], slopes, chart.step)
-    latent = chart.outward(y)
+            y = adams(y, AGAIN[min(i, 3) - 1], slopes, frame.step)
+        ahead = adams(y, AHEAD[min(i, 2)], slopes, frame.step)
+    latent = frame.outward(y)
     assert total is not None
-    scale = chart.log_scale(-1) - chart.log_scale(0)
-    values = chart.terminal(latent) + total + scale
+    scale = frame.log_scale(-1) - frame.log_scale(0)
+    values = frame.terminal(latent) + total + scale
     check_answer(values, "log p", x)
     return Likelihood(values.mean(0), rule.standard_error(values), latent, steps + 1)
 

@@ -1,19 +1,23 @@
 """Floor 3: how noise becomes data."""
 
-from unnoise.solvers.adams import DEIS, DPMSolverPP, UniPC
-from unnoise.solvers.adaptive import DormandPrince
 from unnoise.solvers.ancestral import Ancestral
-from unnoise.solvers.autogrid import AutoGrid
+from unnoise.solvers.auto import Auto, AutoGrid
 from unnoise.solvers.base import Leg, Moved, OneStep, Solver, Step, integrate, trajectory
-from unnoise.solvers.correctors import Corrector, Langevin, LangevinPaper, langevin
-from unnoise.solvers.exponential import Auto
+from unnoise.solvers.ddim import DDIM
+from unnoise.solvers.deis import DEIS
+from unnoise.solvers.dormand_prince import DormandPrince
+from unnoise.solvers.dpm_solver import DPMSolverPP
+from unnoise.solvers.dps import DPS
+from unnoise.solvers.euler_maruyama import EulerMaruyama
 from unnoise.solvers.grids import Grid, grid
-from unnoise.solvers.imputing import DPS, Replacing, Settled
-from unnoise.solvers.ode import RK4, Euler, Heun
-from unnoise.solvers.onestep import DDIM, ReverseDiffusion
-from unnoise.solvers.particles import TDS
-from unnoise.solvers.sde import EulerMaruyama
-from unnoise.solvers.wrappers import Churned, Corrected, Stay, annealed_langevin
+from unnoise.solvers.karras import Churned
+from unnoise.solvers.langevin import Corrector, Langevin, LangevinPaper, langevin
+from unnoise.solvers.predictor_corrector import Corrected, Stay, annealed_langevin
+from unnoise.solvers.repaint import Replacing, Settled
+from unnoise.solvers.reverse_diffusion import ReverseDiffusion
+from unnoise.solvers.runge_kutta import RK4, Euler, Heun
+from unnoise.solvers.twisted import TDS
+from unnoise.solvers.unipc import UniPC
 
 __all__ = [
     "DDIM",

@@ -1,8 +1,8 @@
-"""Coordinates in which the probability-flow ODE is easy: likelihoods are computed there."""
+"""Coordinates (whitening) in which the probability-flow ODE is integrated for a likelihood."""
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, final
+from typing import Any, Protocol, cast, final, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -10,12 +10,10 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.moments import Moments
-
-if TYPE_CHECKING:
-    from unnoise.denoisers.base import GaussianDenoiser, ScoreModel
+from unnoise.denoisers import GaussianDenoiser, ScoreModel
 
 
-class Chart(ABC):
+class Coordinates(ABC):
     """The probability-flow ODE as dy / dk, with k even on the way from the data to the noise.
 
     Attributes:
@@ -48,7 +46,7 @@ class Chart(ABC):
 
 
 @final
-class Whitened(Chart):
+class Whitened(Coordinates):
     """The data's own Gaussian stands still, and only what it does not explain moves.
 
     With data of mean m and variances lambda along its axes, u = sigma / alpha, k = log u:
@@ -67,7 +65,7 @@ class Whitened(Chart):
 
     def __init__(
         self,
-        denoiser: "GaussianDenoiser",
+        denoiser: GaussianDenoiser,
         begin: float,
         end: float,
         count: int,
@@ -113,7 +111,7 @@ class Whitened(Chart):
 
 
 @final
-class Plain(Chart):
+class Plain(Coordinates):
     """x and the process's own coordinate, for an SDE about which nothing else is known.
 
     Arguments:
@@ -124,7 +122,7 @@ class Plain(Chart):
     """
 
     def __init__(
-        self, model: "ScoreModel", begin: float, end: float, count: int, event: tuple[int, ...]
+        self, model: ScoreModel, begin: float, end: float, count: int, event: tuple[int, ...]
     ) -> None:
         self.model, self.event = model, event
         process = model.process
@@ -150,3 +148,32 @@ class Plain(Chart):
 
     def terminal(self, x: Tensor) -> Tensor:
         return self.model.process.prior(x.shape).log_prob(x).double()
+
+
+@runtime_checkable
+class HasVelocity(Protocol):
+    """A denoiser whose belief has a mean, under a process with alpha and sigma."""
+
+    def velocity(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor: ...
+
+
+def coordinates(
+    denoiser: Any,
+    begin: float,
+    end: float,
+    count: int,
+    event: tuple[int, ...],
+    data: Moments | None,
+) -> Coordinates:
+    """Coordinates for a likelihood from ``begin`` to ``end`` in ``count`` even steps.
+
+    Arguments:
+        denoiser: a GaussianDenoiser, or the score of any SDE.
+        begin, end: rising times in (0, 1).
+        count: number of steps.
+        event: shape of an event.
+        data: mean and covariance of the data where known.
+    """
+    if isinstance(denoiser, HasVelocity):
+        return Whitened(cast(GaussianDenoiser, denoiser), begin, end, count, event, data)
+    return Plain(denoiser, begin, end, count, event)

@@ -1,18 +1,17 @@
-"""Solver -> solver: after every step the state is brought nearer to what was measured."""
+"""Inpainting by replacement (Song et al. 2021) and RePaint (Lugmayr et al. 2022)."""
 
 import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
 
-import torch
 from torch import Tensor
 
-from unnoise.catalogue.ranges import Draws, Positive
+from unnoise.catalogue.ranges import Draws
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
-from unnoise.operators import Operator, Projection
+from unnoise.operators import Projection
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
 
@@ -78,7 +77,7 @@ class Replacing(Solver):
         memory: Any = None,
     ) -> Moved:
         numbers: Imposed = leg.numbers
-        known, rest = _apart(cond, x)
+        known, rest = apart(cond, x)
         # Into the data itself there is no way back up.
         rounds = self.resample if leg.s > 0 else 1
         belief = None
@@ -124,59 +123,12 @@ class Settled(Solver):
         noise: Noise,
         memory: Any = None,
     ) -> Moved:
-        known, _ = _apart(cond, x)
+        known, _ = apart(cond, x)
         moved = self.solver.step(denoiser, x, leg.numbers, cond=cond, noise=noise, memory=memory)
         return moved if leg.s > 0 else moved._replace(x=self.operator.impose(moved.x, known))
 
 
-@final
-@dataclass(frozen=True)
-class DPS(Solver):
-    """Diffusion posterior sampling: after each step down the slope of ``|y - A x0_hat(x)|``.
-
-    Arguments:
-        solver: how to step; of one-step solvers any.
-        operator: A; ``Condition.measured`` is y.
-        step_size: how far, in units of the state; 0.3 to 1 at many steps, more at few.
-
-    References:
-        Chung et al., Diffusion posterior sampling for general noisy inverse problems, ICLR 2023,
-        algorithm 1 with the step size of appendix C.2.
-    """
-
-    solver: Solver
-    operator: Operator
-    step_size: Positive = 1.0
-
-    def __post_init__(self) -> None:
-        calls = self.solver.calls
-        self.take_after(self.solver, None if calls is None else calls + 1)
-
-    def numbers(self, process: GaussianProcess, times: Tensor, data: Moments | None) -> list[Leg]:
-        return [self.solver.plan(process, times[i : i + 2], data)[0] for i in range(len(times) - 1)]
-
-    def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
-    ) -> Moved:
-        known, rest = _apart(cond, x)
-        with torch.enable_grad():
-            probe = x.detach().requires_grad_()
-            away = known - self.operator(denoiser(probe, leg.t, rest).mean)
-            # No root of zero: its slope is infinite.
-            distance = (away.flatten(1).square().sum(1) + 1e-12).sqrt()
-            (slope,) = torch.autograd.grad(distance.sum(), probe)
-        moved = self.solver.step(denoiser, x, leg.numbers, cond=rest, noise=noise)
-        return Moved(moved.x - self.step_size * slope, moved.belief)
-
-
-def _apart(cond: Condition | None, x: Tensor) -> tuple[Tensor, Condition]:
+def apart(cond: Condition | None, x: Tensor) -> tuple[Tensor, Condition]:
     """What was measured, and the rest of the condition."""
     if cond is None or cond.measured is None:
         raise InputError("nothing was measured; give Condition(measured=...).")
