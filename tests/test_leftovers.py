@@ -14,14 +14,14 @@ import torch
 from tests.commands import DIGITS, good, refused, train
 from tests.pictures import fill, place, some_shards
 from unnoise.data import Look, ShardedPictures, write_index
-from unnoise.data.indices import read_index
+from unnoise.data.pictures.indices import read_index
 from unnoise.evaluation import Judge
 from unnoise.recipes import pictures
 from unnoise.system.files import half_written, left_behind, sweep, write_atomic
 
 KILLED = """
 import os, signal
-from unnoise.core import disk
+from unnoise.system import disk
 disk.sync = lambda path: os.kill(os.getpid(), signal.SIGKILL)
 from unnoise.cli.app import main
 main({words!r})

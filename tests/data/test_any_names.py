@@ -26,12 +26,13 @@ from unnoise.data import (
     prepare,
     prepared,
     scan,
-    sources,
     webdataset,
     write_index,
 )
-from unnoise.data.pictures import told
-from unnoise.data.sources import Found, Refusal, shown, writable
+from unnoise.data.names import Refusal, shown, writable
+from unnoise.data.pictures import labels
+from unnoise.data.pictures.entry import Entry, Found
+from unnoise.data.pictures.images import told
 
 ODD = {
     "고양이".encode("cp949"): "\\xb0\\xed\\xbe\\xe7\\xc0\\xcc",
@@ -170,7 +171,7 @@ def test_writable_changes_nothing_else():
 
 
 def labels_of(*words: str) -> Found:
-    return Found([sources.Entry(f"{k}.png", lambda: b"", word) for k, word in enumerate(words)])
+    return Found([Entry(f"{k}.png", lambda: b"", word) for k, word in enumerate(words)])
 
 
 def test_numbers_of_any_length_sort_by_value():
@@ -368,7 +369,7 @@ def test_a_file_without_a_name(tmp_path: Path):
 
 @on_bytes
 def test_canary_names_as_python_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sources, "writable", lambda text: text)
+    monkeypatch.setattr(labels, "writable", lambda text: text)
     classes = scan(odd_folder(tmp_path)).classes
     with pytest.raises(UnicodeEncodeError):
         json.dumps(classes, ensure_ascii=False).encode()

@@ -16,21 +16,13 @@ from tests.commands import refused
 from tests.pictures import a_preparation, some_shards
 from tests.refusals import one_line
 from unnoise.core.errors import InputError
-from unnoise.data import (
-    TensorDataset,
-    base,
-    digits,
-    info_fields,
-    info_from,
-    prepared,
-    webdataset,
-)
-from unnoise.data.prepared import file_hash
+from unnoise.data import TensorDataset, base, digits, info_fields, info_from, prepared, webdataset
+from unnoise.data.pictures.prepared import file_hash
 from unnoise.evaluation import Judge, cached_judge
 from unnoise.system.files import pack, unpack
 
 # By its name, because `prepared` is the function of that name, too.
-module = importlib.import_module("unnoise.data.prepared")
+module = importlib.import_module("unnoise.data.pictures.prepared")
 
 VALUES, TENSORS = info_fields(digits().info)
 DOCUMENT = {**VALUES, "class_names": [f"c{k}" for k in range(10)]}

@@ -37,7 +37,7 @@ from unnoise.data import (
     webdataset,
     write_index,
 )
-from unnoise.data.indices import read_index
+from unnoise.data.pictures.indices import read_index
 from unnoise.testing import DatasetContract
 
 

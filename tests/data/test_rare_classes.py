@@ -9,8 +9,8 @@ from tests.commands import POINTS, good, refused
 from tests.pictures import CLASSES, fill, pixels, png
 from unnoise.core.errors import InputError
 from unnoise.data import Look, images, prepare, prepared
-from unnoise.data import pictures as module
-from unnoise.data.pictures import splits
+from unnoise.data.pictures import images as module
+from unnoise.data.pictures.images import splits
 
 HELD = "12.png"  # its mark, 0.025, is in the held-out tenth
 RECIPE = POINTS.partition("[model]")[2].replace("width = 16", "width = 16, classes = 4")

@@ -15,8 +15,8 @@ import pytest
 from tests.pictures import CLASSES, fill, pixels, png
 from unnoise.core.errors import InputError
 from unnoise.data import Look, images, scan
-from unnoise.data.pictures import Decoded, decode
-from unnoise.data.sources import Found
+from unnoise.data.pictures.entry import Found
+from unnoise.data.pictures.images import Decoded, decode
 
 
 def names(found: Found) -> list[str]:

@@ -70,6 +70,7 @@ def calls(log: str, out: Path) -> list[tuple[str, int]]:
 
 
 @needs("strace")
+@pytest.mark.timeout(1800)  # about a hundred runs
 def test_every_call(wanted: tuple, tmp_path: Path):
     """strace kills the process as it enters each call in turn (A3)."""
     log = tmp_path / "log"

@@ -16,7 +16,7 @@ import torch
 from tests.pictures import pixels, png
 from tests.small import diffusion, points
 from unnoise.core.errors import InputError
-from unnoise.data.gate import Look, RefusedFile, read_picture
+from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
 from unnoise.system.files import pack, unpack
 from unnoise.training import Event, Run, Stepped, Training, fit
 from unnoise.training.checkpoints import steps_of

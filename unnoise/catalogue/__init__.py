@@ -1,1 +1,1 @@
-"""Floor 1: the registry of named parts, their tables and the checks at their construction."""
+"""The registry of named parts, their tables and the checks at their construction."""

@@ -1,1 +1,1 @@
-"""Floor 7: the command line. No module here imports torch before a command runs."""
+"""The command line. No module here imports torch before a command runs."""

@@ -41,7 +41,7 @@ def prepare(
     from unnoise.core.errors import InputError
     from unnoise.data import Look, write_index
     from unnoise.data import prepare as run
-    from unnoise.data.pictures import told
+    from unnoise.data.pictures.images import told
 
     if channels == 2:
         raise InputError("--channels 2: give 3 for colour or 1 for grey.")

@@ -1,1 +1,1 @@
-"""Floor 0: values. They know nothing of diffusion."""
+"""Values. They know nothing of diffusion."""

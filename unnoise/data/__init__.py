@@ -1,16 +1,17 @@
-"""Floor 1: where x and its condition come from."""
+"""Where x and its condition come from."""
 
 from unnoise.data.arrays import npy
 from unnoise.data.base import Batch, DataInfo, Dataset, info_fields, info_from, opens_nothing
 from unnoise.data.clouds import Clouds
 from unnoise.data.digits import digits
 from unnoise.data.flips import Flipped
-from unnoise.data.gate import Look, RefusedFile, read_picture
-from unnoise.data.indices import write_index
-from unnoise.data.pictures import images
-from unnoise.data.prepared import PreparedDataset, Report, prepare, prepared
-from unnoise.data.shards import ShardedPictures, webdataset
-from unnoise.data.sources import Refusal, scan
+from unnoise.data.names import Refusal
+from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
+from unnoise.data.pictures.images import images
+from unnoise.data.pictures.indices import write_index
+from unnoise.data.pictures.prepared import PreparedDataset, Report, prepare, prepared
+from unnoise.data.pictures.scan import scan
+from unnoise.data.pictures.shards import ShardedPictures, webdataset
 from unnoise.data.stored import StoredDataset, TensorDataset
 from unnoise.data.toy import checkerboard, eight_gaussians, moons, swiss_roll, valleys
 

@@ -17,7 +17,7 @@ from unnoise.core.errors import InputError, short
 from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise, permutation
 from unnoise.data.clouds import Clouds
-from unnoise.data.sources import Refusal
+from unnoise.data.names import Refusal
 from unnoise.system.documents import Whole, checked
 
 Maker = TypeVar("Maker")

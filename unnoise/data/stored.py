@@ -15,7 +15,7 @@ from unnoise.core.errors import InputError, within
 from unnoise.core.noise import Noise
 from unnoise.data.base import Batch, DataInfo, Dataset, letters_fit
 from unnoise.data.clouds import Clouds
-from unnoise.data.sources import Refusal, writable
+from unnoise.data.names import Refusal, writable
 
 _AT_ONCE = 8 << 20  # values in float64 when moments are taken
 _MOST_COVARIANCE = 1024

@@ -1,4 +1,4 @@
-"""Floor 2: what is believed about the clean data."""
+"""What is believed about the clean data."""
 
 from unnoise.denoisers.base import Denoiser, GaussianDenoiser, ScoreModel, SDEScore
 from unnoise.denoisers.exact import Empirical, Mixture

@@ -1,4 +1,4 @@
-"""Floor 5: numbers: of samples, as features; of beliefs, level by level."""
+"""Numbers: of samples, as features; of beliefs, level by level."""
 
 from unnoise.evaluation.diagnostics import (
     Levels,

@@ -1,4 +1,4 @@
-"""Floor 3: how probable data is."""
+"""How probable data is."""
 
 from unnoise.likelihood.bits import Bits, bits_per_dim
 from unnoise.likelihood.bound import Bound, elbo

@@ -1,4 +1,4 @@
-"""Floor 4: whole models behind one face."""
+"""Whole models behind one face."""
 
 from unnoise.models.base import Generative, Model, Phase
 from unnoise.models.classifier import Classifier

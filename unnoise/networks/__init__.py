@@ -1,4 +1,4 @@
-"""Floor 1: tensors in, tensors out."""
+"""Tensors in, tensors out."""
 
 from unnoise.networks.base import Network
 from unnoise.networks.classifiers import ClassifierNetwork, HalfUNet, MLPClassifier

@@ -1,4 +1,4 @@
-"""Floor 3: what a denoiser is taught."""
+"""What a denoiser is taught."""
 
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.bound import Elbo, Hybrid

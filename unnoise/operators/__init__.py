@@ -1,4 +1,4 @@
-"""Floor 2: linear measurements of events, for inverse problems."""
+"""Linear measurements of events, for inverse problems."""
 
 from unnoise.operators.base import LinearOperator, Operator, Projection, check_linear
 from unnoise.operators.images import Blur, Downscale, Grey, Mask

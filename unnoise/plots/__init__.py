@@ -1,4 +1,4 @@
-"""Floor 5: pictures of samples, walks, clouds and losses. They know no model."""
+"""Pictures of samples, walks, clouds and losses. They know no model."""
 
 from unnoise.plots.curves import loss_curve
 from unnoise.plots.files import image_metadata, png_bytes, save_image

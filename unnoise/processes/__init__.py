@@ -1,4 +1,4 @@
-"""Floor 1: how data becomes noise."""
+"""How data becomes noise."""
 
 from unnoise.processes.base import SDE, Process
 from unnoise.processes.chains import (

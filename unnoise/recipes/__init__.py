@@ -1,4 +1,4 @@
-"""Floor 6: recipes, and everything composed from the floors below to follow one."""
+"""Recipes, and everything composed from the floors below to follow one."""
 
 from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.load import Recipe, data_table, load_recipe, parse_changes, shipped

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from unnoise.core.errors import InputError
 from unnoise.data import DataInfo
-from unnoise.data.gate import Look, RefusedFile, read_picture
+from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
 from unnoise.models import Diffusion, Imputation, Measurement
 from unnoise.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.plots import save_image, sheet

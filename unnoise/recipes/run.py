@@ -13,7 +13,7 @@ import torch
 from unnoise.catalogue.weights import at_most
 from unnoise.core.errors import InputError, Interrupted, short, within
 from unnoise.data import Dataset
-from unnoise.data.pictures import told
+from unnoise.data.pictures.images import told
 from unnoise.models import Model, load
 from unnoise.recipes.heldout import HeldOut
 from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json

@@ -1,4 +1,4 @@
-"""Floor 3: how noise becomes data."""
+"""How noise becomes data."""
 
 from unnoise.solvers.ancestral import Ancestral
 from unnoise.solvers.auto import Auto, AutoGrid

@@ -1,1 +1,1 @@
-"""Floor 1: the machine: files, processes, signals, memory, threads."""
+"""The machine: files, processes, signals, memory, threads."""

@@ -1,4 +1,4 @@
-"""Floor 7: the laws of each noun, for plug-in authors; `pytest` runs them as they are.
+"""The laws of each noun, for plug-in authors; `pytest` runs them as they are.
 
 ::
 

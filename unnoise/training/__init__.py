@@ -1,4 +1,4 @@
-"""Floor 5: the engine."""
+"""The engine."""
 
 from unnoise.training.events import (
     Began,

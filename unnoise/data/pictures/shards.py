@@ -24,12 +24,13 @@ from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.errors import DamagedFileError, InputError, short
 from unnoise.core.noise import Noise
-from unnoise.data.archives import index_tar
 from unnoise.data.base import Batch, Dataset
 from unnoise.data.flips import Flipped
-from unnoise.data.gate import Look, RefusedFile, read_picture
-from unnoise.data.indices import Index, Shard, fetch, is_url, read_index
-from unnoise.data.sources import Entry, Refusal, brief, shown
+from unnoise.data.names import Refusal, brief, shown
+from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
+from unnoise.data.pictures.entry import Entry
+from unnoise.data.pictures.indices import Index, Shard, fetch, is_url, read_index
+from unnoise.data.pictures.tar_file import index_tar
 from unnoise.data.stored import check_letters, describe
 from unnoise.system.files import sweep, write_atomic
 

@@ -18,8 +18,10 @@ from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError, Interrupted, within
 from unnoise.data.base import Dataset
 from unnoise.data.flips import Flipped
-from unnoise.data.gate import Look, RefusedFile, read_picture
-from unnoise.data.sources import Entry, Found, Refusal, normal, scan, shown
+from unnoise.data.names import Refusal, normal, shown
+from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
+from unnoise.data.pictures.entry import Entry, Found
+from unnoise.data.pictures.scan import scan
 from unnoise.data.stored import TensorDataset
 from unnoise.system.signals import held_back, stoppable
 

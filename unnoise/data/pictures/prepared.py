@@ -31,8 +31,9 @@ from unnoise.catalogue.registry import register
 from unnoise.core.errors import DamagedFileError, InputError, StorageError, short
 from unnoise.data.base import Dataset, info_fields, info_from
 from unnoise.data.flips import Flipped
-from unnoise.data.gate import Look
-from unnoise.data.pictures import (
+from unnoise.data.names import Refusal, shown
+from unnoise.data.pictures.decode import Look
+from unnoise.data.pictures.images import (
     Decoded,
     Tell,
     check_refused,
@@ -41,7 +42,6 @@ from unnoise.data.pictures import (
     numbered,
     splits,
 )
-from unnoise.data.sources import Refusal, shown
 from unnoise.data.stored import Arrays, StoredDataset, describe, mapped
 from unnoise.system import disk
 from unnoise.system.documents import Whole, checked, parsed

@@ -13,9 +13,10 @@ from annotated_types import Interval
 from typing_extensions import TypedDict
 
 from unnoise.core.errors import DamagedFileError, InputError, StorageError, within
-from unnoise.data.archives import index_tar
-from unnoise.data.prepared import file_hash
-from unnoise.data.sources import Found, brief, writable
+from unnoise.data.names import brief, writable
+from unnoise.data.pictures.entry import Found
+from unnoise.data.pictures.prepared import file_hash
+from unnoise.data.pictures.tar_file import index_tar
 from unnoise.system.documents import checked, parsed
 from unnoise.system.files import sweep, write_atomic
 

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from unnoise.core.errors import InputError
-from unnoise.data.gate import RefusedFile
-from unnoise.data.sources import Entry, Found, normal, writable
+from unnoise.data.names import normal, writable
+from unnoise.data.pictures.decode import RefusedFile
+from unnoise.data.pictures.entry import Entry, Found
 
 
 def scan_hub(name: str) -> Found:

@@ -1,0 +1,1 @@
+"""Photographs of the user's own: listed, checked, decoded, prepared, in shards."""
