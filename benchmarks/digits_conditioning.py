@@ -27,16 +27,16 @@ from unnoise import (
     Ancestral,
     Condition,
     Diffusion,
+    GuidanceRescale,
     Mask,
     Measurement,
     Noise,
     Normal,
-    Rescaled,
     grid,
     integrate,
 )
 from unnoise.data import digits
-from unnoise.denoisers import GaussianDenoiser, Guidance, Interval
+from unnoise.denoisers import GaussianDenoiser, Guidance, GuidanceInterval
 from unnoise.evaluation import Judge
 
 PLAIN = {"data.labels": False, "sampling.guidance": 1, "training.steps": 3000}
@@ -92,8 +92,8 @@ def by_kind(seed: int) -> list[dict[str, Any]]:
         "none": (1.0, None),
         "constant 1.2": (1.2, None),
         "constant 2": (2.0, None),
-        "interval 2 in 0.3 to 3": (Interval(2.0, 0.3, 3.0), None),
-        "rescaled 2, share 0.7": (Rescaled(2.0, 0.7), None),
+        "interval 2 in 0.3 to 3": (GuidanceInterval(2.0, 0.3, 3.0), None),
+        "rescaled 2, share 0.7": (GuidanceRescale(2.0, 0.7), None),
         "a weaker model, 2": (2.0, weaker),
     }
     rows: list[dict[str, Any]] = []

@@ -18,7 +18,7 @@ import torch
 from solver_error_peers import all_peers, grids
 from torch import Tensor
 
-from unnoise import EDM, Auto, Mixture, Moments, Noise, grid, integrate
+from unnoise import EDM, GaussianExponential, Mixture, Moments, Noise, grid, integrate
 
 HIGH = 80.0
 CALLS = (5, 10, 15, 20, 30, 50, 100)
@@ -45,7 +45,7 @@ class Problem:
             levels = torch.linspace(math.log(HIGH), math.log(1e-4 * self.std), calls).double().exp()
             times = torch.cat([levels / HIGH, torch.zeros(1).double()])
             times[0] = 1
-        return integrate(Auto(), self.truth, self.start, times, data=self.moments)
+        return integrate(GaussianExponential(), self.truth, self.start, times, data=self.moments)
 
     def denoise(self, x: Tensor, sigma: float) -> Tensor:
         return self.truth(x, torch.tensor(sigma / HIGH, dtype=torch.float64)).mean
@@ -122,7 +122,7 @@ def law(problem: Problem, calls: int, count: int, repeats: int = 8) -> dict[str,
         draws, _ = problem.truth.draw(noise.child("draws"))
         start = HIGH * noise.child("start").normal(torch.empty(count, size).double())
         x, exact = (
-            integrate(Auto(), problem.truth, start, at, data=problem.moments)
+            integrate(GaussianExponential(), problem.truth, start, at, data=problem.moments)
             for at in (times, finely)
         )
         ours.append(sliced(x, draws))

@@ -27,7 +27,7 @@ from unnoise.models import Classifier, Diffusion, Model, Sampling, files, load
 from unnoise.networks import MLP, MLPClassifier
 from unnoise.objectives import Regression
 from unnoise.processes import VP, DDPMChain, GaussianProcess
-from unnoise.solvers import DDIM, Corrected
+from unnoise.solvers import DDIM, PredictorCorrector
 
 KINDS = [k for k in every(*families()) if k != ("tracker", "wandb")]  # its library is not here
 DATA = digits()
@@ -56,7 +56,7 @@ def with_sampling(model: Diffusion | None = None, **settings: Any) -> Model:
 HOLDERS: dict[str, Callable[[Any], Model]] = {
     "betas": lambda x: small(process=DDPMChain(x)),
     "classifier": lambda x: Classifier(x),
-    "corrector": lambda x: with_sampling(solver=Corrected(DDIM(), x)),
+    "corrector": lambda x: with_sampling(solver=PredictorCorrector(DDIM(), x)),
     "dataset": lambda x: with_recipe(data=spec(x)),
     "divergence": lambda x: with_recipe(evaluation={"divergence": spec(x)}),
     "evaluation": lambda x: with_recipe(evaluation=spec(x)),

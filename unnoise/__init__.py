@@ -5,293 +5,63 @@ walks back one step at a time. An objective teaches the denoiser. All else wraps
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from unnoise import data
-    from unnoise.catalogue.registry import register
-    from unnoise.core.condition import Condition
-    from unnoise.core.distributions import Categorical, Normal
-    from unnoise.core.errors import InputError, UnnoiseError
-    from unnoise.core.moments import Moments
-    from unnoise.core.noise import Noise
-    from unnoise.denoisers import (
-        MMPS,
-        Autoguided,
-        ClassifierFree,
-        Empirical,
-        FixedLarge,
-        Guided,
-        Interval,
-        LearnedRange,
-        Mixture,
-        NetworkDenoiser,
-        PiGDM,
-        Posterior,
-        Rescaled,
-        ScoreFunction,
-    )
-    from unnoise.likelihood import bits_per_dim, elbo, log_prob
-    from unnoise.models import Classifier, Diffusion, Measurement, Sampling, ScoreDiffusion, load
-    from unnoise.networks import MLP, HalfUNet, MLPClassifier, UNet
-    from unnoise.objectives import (
-        Elbo,
-        ExplicitScoreMatching,
-        Hybrid,
-        ImplicitScoreMatching,
-        LikelihoodImportance,
-        LogNormal,
-        PathScoreMatching,
-        Regression,
-        SlicedScoreMatching,
-        Uniform,
-        explicit_score_matching,
-        implicit_score_matching,
-        sliced_score_matching,
-    )
-    from unnoise.operators import Blur, Downscale, Grey, LinearOperator, Mask, RandomRows
-    from unnoise.processes import (
-        EDM,
-        SDE,
-        VE,
-        VP,
-        Cosine,
-        DDPMChain,
-        GaussianProcess,
-        ItoSDE,
-        Rectified,
-        SMLDChain,
-        SubVP,
-    )
-    from unnoise.recipes import evaluate, train
-    from unnoise.solvers import (
-        DDIM,
-        DEIS,
-        DPS,
-        RK4,
-        TDS,
-        Ancestral,
-        Auto,
-        Churned,
-        Corrected,
-        DormandPrince,
-        DPMSolverPP,
-        Euler,
-        EulerMaruyama,
-        Heun,
-        Langevin,
-        LangevinPaper,
-        Replacing,
-        ReverseDiffusion,
-        UniPC,
-        annealed_langevin,
-        grid,
-        integrate,
-        langevin,
-        trajectory,
-    )
-    from unnoise.training import Training, fit
+from unnoise.core.renamed import old_names
 
-# Name -> module: what is not asked for is not imported (`unnoise --help` needs no torch).
-_HOMES = {
-    "Ancestral": "solvers",
-    "Auto": "solvers",
-    "Blur": "operators",
-    "Autoguided": "denoisers",
-    "Categorical": "core.distributions",
-    "Churned": "solvers",
-    "Classifier": "models",
-    "ClassifierFree": "denoisers",
-    "Condition": "core.condition",
-    "Corrected": "solvers",
-    "Cosine": "processes",
-    "DDIM": "solvers",
-    "DDPMChain": "processes",
-    "DEIS": "solvers",
-    "DPMSolverPP": "solvers",
-    "DPS": "solvers",
-    "Diffusion": "models",
-    "DormandPrince": "solvers",
-    "Downscale": "operators",
-    "EDM": "processes",
-    "Elbo": "objectives",
-    "Empirical": "denoisers",
-    "Euler": "solvers",
-    "EulerMaruyama": "solvers",
-    "ExplicitScoreMatching": "objectives",
-    "FixedLarge": "denoisers",
-    "GaussianProcess": "processes",
-    "Grey": "operators",
-    "Guided": "denoisers",
-    "HalfUNet": "networks",
-    "Interval": "denoisers",
-    "MLPClassifier": "networks",
-    "Rescaled": "denoisers",
-    "Heun": "solvers",
-    "Hybrid": "objectives",
-    "ImplicitScoreMatching": "objectives",
-    "InputError": "core.errors",
-    "ItoSDE": "processes",
-    "Langevin": "solvers",
-    "LangevinPaper": "solvers",
-    "LearnedRange": "denoisers",
-    "LikelihoodImportance": "objectives",
-    "LinearOperator": "operators",
-    "LogNormal": "objectives",
-    "MLP": "networks",
-    "MMPS": "denoisers",
-    "Mask": "operators",
-    "Measurement": "models",
-    "Mixture": "denoisers",
-    "Moments": "core.moments",
-    "NetworkDenoiser": "denoisers",
-    "Noise": "core.noise",
-    "Normal": "core.distributions",
-    "PathScoreMatching": "objectives",
-    "PiGDM": "denoisers",
-    "Posterior": "denoisers",
-    "RK4": "solvers",
-    "RandomRows": "operators",
-    "Rectified": "processes",
-    "Regression": "objectives",
-    "Replacing": "solvers",
-    "ReverseDiffusion": "solvers",
-    "SDE": "processes",
-    "SMLDChain": "processes",
-    "Sampling": "models",
-    "ScoreDiffusion": "models",
-    "ScoreFunction": "denoisers",
-    "SlicedScoreMatching": "objectives",
-    "TDS": "solvers",
-    "SubVP": "processes",
-    "Training": "training",
-    "UNet": "networks",
-    "UniPC": "solvers",
-    "Uniform": "objectives",
-    "UnnoiseError": "core.errors",
-    "VE": "processes",
-    "VP": "processes",
-    "annealed_langevin": "solvers",
-    "bits_per_dim": "likelihood",
-    "elbo": "likelihood",
-    "evaluate": "recipes",
-    "explicit_score_matching": "objectives",
-    "fit": "training",
-    "grid": "solvers",
-    "implicit_score_matching": "objectives",
-    "integrate": "solvers",
-    "langevin": "solvers",
-    "load": "models",
-    "log_prob": "likelihood",
-    "register": "catalogue.registry",
-    "sliced_score_matching": "objectives",
-    "train": "recipes",
-    "trajectory": "solvers",
+# Module -> names: what is not asked for is not imported (`unnoise --help` needs no torch).
+# Type checkers read the stub beside, __init__.pyi.
+_NAMES = {
+    "catalogue.registry": "register",
+    "core.condition": "Condition",
+    "core.distributions": "Categorical Normal",
+    "core.errors": "InputError UnnoiseError",
+    "core.moments": "Moments",
+    "core.noise": "Noise",
+    "denoisers": """
+        Autoguided ClassifierFree Empirical FixedLarge GuidanceInterval GuidanceRescale
+        Guided LearnedRange MMPS Mixture NetworkDenoiser PiGDM Posterior ScoreFunction
+    """,
+    "likelihood": "bits_per_dim elbo log_prob",
+    "models": "Classifier Diffusion Measurement Sampling ScoreDiffusion load",
+    "networks": "HalfUNet MLP MLPClassifier UNet",
+    "objectives": """
+        Elbo ExplicitScoreMatching Hybrid ImplicitScoreMatching LikelihoodImportance
+        LogNormal PathScoreMatching Regression SlicedScoreMatching TimeUniform
+        explicit_score_matching implicit_score_matching sliced_score_matching
+    """,
+    "operators": "Blur Downscale Grey LinearOperator Mask RandomRows",
+    "processes": """
+        Cosine DDPMChain EDM GaussianProcess ItoSDE Rectified SDE SMLDChain SubVP VE VP
+    """,
+    "recipes": "evaluate train",
+    "solvers": """
+        Ancestral Churned DDIM DEIS DPMSolverPP DPS DormandPrince Euler EulerMaruyama
+        GaussianExponential Heun Langevin LangevinPaper PredictorCorrector RK4 Replacing
+        ReverseDiffusion TDS UniPC annealed_langevin grid integrate langevin trajectory
+    """,
+    "training": "Training fit",
 }
+_HOMES = {name: module for module, names in _NAMES.items() for name in names.split()}
+__all__ = ["data", *sorted(_HOMES)]  # pyright: ignore[reportUnsupportedDunderAll]
 
-__all__ = [
-    "TDS",
-    "Ancestral",
-    "Autoguided",
-    "Classifier",
-    "HalfUNet",
-    "Interval",
-    "MLPClassifier",
-    "Rescaled",
-    "Auto",
-    "Blur",
-    "Categorical",
-    "Churned",
-    "ClassifierFree",
-    "Condition",
-    "Corrected",
-    "Cosine",
-    "DDIM",
-    "DDPMChain",
-    "DEIS",
-    "DPMSolverPP",
-    "DPS",
-    "Diffusion",
-    "DormandPrince",
-    "Downscale",
-    "EDM",
-    "Elbo",
-    "Empirical",
-    "Euler",
-    "EulerMaruyama",
-    "ExplicitScoreMatching",
-    "FixedLarge",
-    "GaussianProcess",
-    "Grey",
-    "Guided",
-    "Heun",
-    "Hybrid",
-    "ImplicitScoreMatching",
-    "InputError",
-    "ItoSDE",
-    "Langevin",
-    "LangevinPaper",
-    "LearnedRange",
-    "LikelihoodImportance",
-    "LinearOperator",
-    "LogNormal",
-    "MLP",
-    "MMPS",
-    "Mask",
-    "Measurement",
-    "Mixture",
-    "Moments",
-    "NetworkDenoiser",
-    "Noise",
-    "Normal",
-    "PathScoreMatching",
-    "PiGDM",
-    "Posterior",
-    "RK4",
-    "RandomRows",
-    "Rectified",
-    "Regression",
-    "Replacing",
-    "ReverseDiffusion",
-    "SDE",
-    "SMLDChain",
-    "Sampling",
-    "ScoreDiffusion",
-    "ScoreFunction",
-    "SlicedScoreMatching",
-    "SubVP",
-    "Training",
-    "UNet",
-    "UniPC",
-    "Uniform",
-    "UnnoiseError",
-    "VE",
-    "VP",
-    "annealed_langevin",
-    "bits_per_dim",
-    "data",
-    "elbo",
-    "evaluate",
-    "explicit_score_matching",
-    "fit",
-    "grid",
-    "implicit_score_matching",
-    "integrate",
-    "langevin",
-    "load",
-    "log_prob",
-    "register",
-    "sliced_score_matching",
-    "train",
-    "trajectory",
-]
+_old_name = old_names(
+    __name__,
+    {
+        "Auto": "GaussianExponential",
+        "Corrected": "PredictorCorrector",
+        "Interval": "GuidanceInterval",
+        "Rescaled": "GuidanceRescale",
+        "Uniform": "TimeUniform",
+    },
+)
 
 
 def __getattr__(name: str) -> Any:
     if name == "data":
         return import_module("unnoise.data")
     if name not in _HOMES:
-        raise AttributeError(f"module 'unnoise' has no attribute {name!r}")
+        return _old_name(name)
     value = getattr(import_module(f"unnoise.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -9,7 +9,14 @@ from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.denoisers import Autoguided, ClassifierFree, Guidance, Guided, Interval, Rescaled
+from unnoise.denoisers import (
+    Autoguided,
+    ClassifierFree,
+    Guidance,
+    GuidanceInterval,
+    GuidanceRescale,
+    Guided,
+)
 from unnoise.processes import VP
 from unnoise.testing import Counted, DenoiserContract
 from unnoise.testing.compare import draw, worst
@@ -33,7 +40,7 @@ class TestClassifierFree(DenoiserContract):
 class TestAutoguided(DenoiserContract):
     def make(self, process, event):
         truth = mixture(process, event, labels=True)
-        return Autoguided(truth, ClassifierFree(truth, 0.5), Interval(3.0, 0.1, 2.0))
+        return Autoguided(truth, ClassifierFree(truth, 0.5), GuidanceInterval(3.0, 0.1, 2.0))
 
 
 def asked(rows: int) -> Condition:
@@ -126,7 +133,7 @@ def test_every_guidance_says_nothing_where_the_condition_does(kind: str):
 
 
 def test_interval_guides_inside_alone():
-    guidance = Interval(3.0, low=0.3, high=2.0)
+    guidance = GuidanceInterval(3.0, low=0.3, high=2.0)
     for level in (0.1, 5.0):
         guided, _, given = leaning(guidance, level)
         assert torch.equal(guided, given)
@@ -138,7 +145,7 @@ def test_interval_guides_inside_alone():
 def test_interval_row_by_row():
     """Each row by its own time, and both calls only where a row needs them."""
     truth, x, cond = mixture(VP(), (2,), labels=True), draw(3, 2), asked(3)
-    guided = ClassifierFree(truth, Interval(3.0, low=0.3, high=2.0))
+    guided = ClassifierFree(truth, GuidanceInterval(3.0, low=0.3, high=2.0))
     t = truth.process.time(torch.tensor([0.1, 1.0, 5.0]).double().atan())
     together = guided(x, t, cond).mean
     for i in range(3):
@@ -148,14 +155,14 @@ def test_interval_row_by_row():
 
 def test_rescaled_keeps_the_spread():
     """Share 1 has the plain belief's spread, row by row; share 0 the guided one's."""
-    plain, without, given = leaning(Rescaled(4.0, share=0.0), 1.0)
+    plain, without, given = leaning(GuidanceRescale(4.0, share=0.0), 1.0)
     assert worst(plain, without + 4 * (given - without), scale=1.0) < 1e-12
-    kept = leaning(Rescaled(4.0, share=1.0), 1.0)[0]
+    kept = leaning(GuidanceRescale(4.0, share=1.0), 1.0)[0]
     assert worst(kept.std(1), given.std(1), scale=1.0) < 1e-12
     assert worst(plain.std(1), given.std(1), scale=1.0) > 1e-2
-    half = leaning(Rescaled(4.0, share=0.5), 1.0)[0]
+    half = leaning(GuidanceRescale(4.0, share=0.5), 1.0)[0]
     assert worst(half, (plain + kept) / 2, scale=1.0) < 1e-12
-    one = Rescaled(4.0).mean(torch.ones(3, 1), torch.ones(3, 1), torch.tensor(4.0).double())
+    one = GuidanceRescale(4.0).mean(torch.ones(3, 1), torch.ones(3, 1), torch.tensor(4.0).double())
     assert torch.isfinite(one).all()
 
 

@@ -16,7 +16,15 @@ from unnoise.models import Classifier, Diffusion, load
 from unnoise.networks import HalfUNet, MLPClassifier
 from unnoise.objectives import LogNormal
 from unnoise.processes import EDM, VE, VP, Cosine, GaussianProcess, Rectified
-from unnoise.solvers import Ancestral, Corrected, EulerMaruyama, Heun, Langevin, grid, integrate
+from unnoise.solvers import (
+    Ancestral,
+    EulerMaruyama,
+    Heun,
+    Langevin,
+    PredictorCorrector,
+    grid,
+    integrate,
+)
 from unnoise.testing.compare import worst
 from unnoise.training import fit
 
@@ -81,7 +89,7 @@ def test_other_processes_are_the_same_circle():
 
 @pytest.mark.parametrize(
     "solver",
-    [EulerMaruyama(), Heun(), Ancestral(), Corrected(Ancestral(), Langevin())],
+    [EulerMaruyama(), Heun(), Ancestral(), PredictorCorrector(Ancestral(), Langevin())],
     ids=["reverse SDE", "ODE", "ancestral", "predictor-corrector"],
 )
 def test_samples_guided_by_the_exact_classifier_are_conditional(solver):

@@ -9,7 +9,7 @@ from tests.small import diffusion, pictures, points
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.likelihood import elbo, sensitivity
-from unnoise.models.latents import slerp
+from unnoise.models.interpolation import slerp
 from unnoise.solvers import DormandPrince
 
 

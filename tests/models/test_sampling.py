@@ -15,7 +15,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.models import Diffusion, Sampling
 from unnoise.networks import MLP
-from unnoise.solvers import DDIM, Corrected, LangevinPaper, Solver
+from unnoise.solvers import DDIM, LangevinPaper, PredictorCorrector, Solver
 
 SIZES = [1, 2, 3, 5, 8, 16, 32, 64, 65, 130]
 SOLVERS = names("solver")
@@ -243,7 +243,7 @@ def test_guidance_calls_the_network_only_as_often_as_it_must():
 
 
 def test_a_solver_that_couples_the_batch_must_be_asked_for():
-    model, solver = model_of_pictures(), Corrected(DDIM(), LangevinPaper())
+    model, solver = model_of_pictures(), PredictorCorrector(DDIM(), LangevinPaper())
     with pytest.raises(InputError, match="say exact=False"):
         model.sample(3, solver=solver)
     assert torch.isfinite(model.sample(3, solver=solver, exact=False)).all()

@@ -15,7 +15,7 @@ from unnoise.objectives import (
     Loss,
     Objective,
     Regression,
-    Uniform,
+    TimeUniform,
 )
 from unnoise.objectives.weights import EDMWeight, VWeight, X0Weight
 from unnoise.processes import EDM, VP, GaussianProcess
@@ -72,7 +72,7 @@ def test_regression_by_hand():
     truth = Mixture(process, torch.tensor([[0.5, 0.0], [-0.5, 1.0]]), 0.1)
     x0, _ = truth.draw(noise.child("data"))
     loss = Regression(weight=VWeight())(truth, x0, None, noise)
-    t = Uniform().sample(process, noise.child("time"))
+    t = TimeUniform().sample(process, noise.child("time"))
     x = process.forward(x0, t).sample(noise.child("forward"))
     alpha, sigma = process.scales(t)
     error = (truth(x, t).mean - x0).square().mean(1)
@@ -127,7 +127,7 @@ class Broken(Objective):
 
     def __call__(self, denoiser, x0, cond, noise) -> Loss:
         process = denoiser.process
-        t = Uniform().sample(process, noise.child("time"))
+        t = TimeUniform().sample(process, noise.child("time"))
         x = process.forward(x0, t).sample(noise.child("forward"))
         mean = denoiser(x, t, cond).mean
         if self.how == "median":

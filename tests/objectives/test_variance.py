@@ -15,9 +15,9 @@ from unnoise.core.noise import Noise
 from unnoise.denoisers import (
     ClassifierFree,
     FixedLarge,
+    FixedSmall,
     LearnedRange,
     NetworkDenoiser,
-    Point,
     Variance,
 )
 from unnoise.denoisers.heads import X0, V, clock
@@ -48,7 +48,7 @@ def betas(process: GaussianProcess) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_small_and_large_are_ddpm_own():
     large, small = betas(VP())
-    assert worst(step_variance(Point(), VP()), small) < 1e-10
+    assert worst(step_variance(FixedSmall(), VP()), small) < 1e-10
     assert worst(step_variance(FixedLarge(), VP()), large) < 1e-10
 
 
@@ -105,7 +105,7 @@ def test_unet_with_two_outputs(shape: tuple[int, ...]):
 
 
 def test_network_and_variance_must_agree():
-    for outputs, variance in ((1, LearnedRange()), (2, Point()), (2, FixedLarge())):
+    for outputs, variance in ((1, LearnedRange()), (2, FixedSmall()), (2, FixedLarge())):
         with pytest.raises(InputError, match=r"Make it with outputs = "):
             NetworkDenoiser(MLP((2,), outputs=outputs), VP(), V(), variance)
 

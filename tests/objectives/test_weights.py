@@ -12,7 +12,7 @@ from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, Mixture
-from unnoise.objectives import LikelihoodImportance, LogNormal, Regression, Times, Uniform
+from unnoise.objectives import LikelihoodImportance, LogNormal, Regression, Times, TimeUniform
 from unnoise.objectives.weights import (
     EDMWeight,
     EpsWeight,
@@ -102,7 +102,7 @@ def apart(weight: Weight, paper: Paper, process: GaussianProcess) -> tuple[float
     noise = Noise(4, range(count))
     x0, _ = right.draw(noise.child("data"))
     got = Regression(weight=weight)(wrong, x0, None, noise).value.double()
-    t = Uniform().sample(process, noise.child("time"))
+    t = TimeUniform().sample(process, noise.child("time"))
     x = process.forward(x0, t).sample(noise.child("forward"))
     alpha, sigma = process.scales(t, x)
     wanted = paper(wrong, x0, (x - alpha * x0) / sigma, x, t)
@@ -196,7 +196,7 @@ def value(
 def test_importance_changes_no_expectation(process: str):
     """False alarms: 5 s.e. of both, p = 6e-7. And it pays: the error bar is smaller."""
     p, weight = make("process", process), LikelihoodWeight()
-    even, even_error = value(Regression(Uniform(), weight), p)
+    even, even_error = value(Regression(TimeUniform(), weight), p)
     fast, fast_error = value(Regression(LikelihoodImportance(), weight), p)
     assert abs(even - fast) < 5 * math.hypot(even_error, fast_error)
     assert fast_error < even_error / 2
@@ -212,7 +212,7 @@ def test_canary_importance():
         def density(self, process, t):
             return LikelihoodImportance().density(process, t)
 
-    even, error = value(Regression(Uniform(), LikelihoodWeight()), VP())
+    even, error = value(Regression(TimeUniform(), LikelihoodWeight()), VP())
     forgot, other = value(Regression(Forgets(), LikelihoodWeight()), VP())
     assert abs(even - forgot) > 5 * math.hypot(error, other)
 
@@ -220,7 +220,7 @@ def test_canary_importance():
 def test_plain_laws_are_not_divided_out():
     law = LogNormal()
     t = law.sample(VP(), Noise(0, range(9)))
-    assert (law.correction(VP(), t) == 1).all() and (Uniform().correction(VP(), t) == 1).all()
+    assert (law.correction(VP(), t) == 1).all() and (TimeUniform().correction(VP(), t) == 1).all()
 
 
 def test_integral_is_the_bound_in_nats():

@@ -9,7 +9,7 @@ from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import Mixture
 from unnoise.processes import EDM, GaussianProcess
-from unnoise.solvers import Auto, DPMSolverPP, grid, integrate
+from unnoise.solvers import DPMSolverPP, GaussianExponential, grid, integrate
 from unnoise.testing.compare import draw, worst
 
 
@@ -36,7 +36,7 @@ def test_gaussian_data_is_solved_exactly(name: str, steps: int):
     truth, moments = gaussian(make("process", name))
     x = truth.process.prior((5, 3)).sample(Noise(0, range(5))).double()
     times = grid(truth.process, steps, "auto", data=moments)
-    end = integrate(Auto(), truth, x, times, data=moments)
+    end = integrate(GaussianExponential(), truth, x, times, data=moments)
     # VE's truth rounds: sigma is 50 times the data.
     assert worst(end, flow(truth, moments, x, 1.0), scale=1.0) < 1e-10
 
@@ -45,7 +45,7 @@ def test_canary_wrong_moments():
     truth, moments = gaussian(EDM())
     x = draw(5, 3) * 80
     wrong = Moments(moments.mean, moments.variance, 2 * moments.covariance)
-    end = integrate(Auto(), truth, x, grid(EDM(), 1, "auto", data=wrong), data=wrong)
+    end = integrate(GaussianExponential(), truth, x, grid(EDM(), 1, "auto", data=wrong), data=wrong)
     assert worst(end, flow(truth, moments, x, 1.0), scale=1.0) > 1e-2
 
 
@@ -65,9 +65,9 @@ def errors(calls: int, covariance: bool = True) -> tuple[float, float]:
     def walked(solver, times) -> torch.Tensor:
         return integrate(solver, truth, x, times, data=moments)
 
-    fine = walked(Auto(), grid(EDM(sigma_min=1e-5), 2000, "logsnr"))
+    fine = walked(GaussianExponential(), grid(EDM(sigma_min=1e-5), 2000, "logsnr"))
     found = [
-        walked(Auto(), grid(EDM(), calls, "auto", data=moments)),
+        walked(GaussianExponential(), grid(EDM(), calls, "auto", data=moments)),
         walked(DPMSolverPP(), grid(EDM(), calls, "karras")),
     ]
     std = moments.variance**0.5
@@ -89,7 +89,9 @@ def test_the_rule_moves_with_the_data():
     moved = Mixture(large, 10 * truth.means, 100 * truth.variances, truth.log_weights.exp())
     moments = Moments(10 * known.mean, 100 * known.variance, 100 * known.covariance)
     x = 80 * draw(8, 2)
-    small = integrate(Auto(), truth, x, grid(EDM(), 12, "auto", data=known), data=known)
+    small = integrate(
+        GaussianExponential(), truth, x, grid(EDM(), 12, "auto", data=known), data=known
+    )
     times = grid(large, 12, "auto", data=moments)
-    great = integrate(Auto(), moved, 10 * x, times, data=moments)
+    great = integrate(GaussianExponential(), moved, 10 * x, times, data=moments)
     assert worst(great / 10, small, scale=1.0) < 1e-9

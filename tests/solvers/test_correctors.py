@@ -16,11 +16,11 @@ from unnoise.solvers import (
     DDIM,
     Ancestral,
     Churned,
-    Corrected,
     EulerMaruyama,
     Heun,
     Langevin,
     LangevinPaper,
+    PredictorCorrector,
     ReverseDiffusion,
     grid,
     integrate,
@@ -76,12 +76,12 @@ def test_the_papers_rule_couples_and_ours_does_not():
     noise = Noise(0, range(6))
 
     def apart(corrector) -> bool:
-        solver = Corrected(DDIM(), corrector)
+        solver = PredictorCorrector(DDIM(), corrector)
         whole = integrate(solver, model, x, times, noise=noise)[:2]
         return not torch.equal(whole, integrate(solver, model, x[:2], times, noise=noise[:2]))
 
-    assert apart(LangevinPaper()) and Corrected(DDIM(), LangevinPaper()).couples_batch
-    assert not apart(Langevin()) and not Corrected().couples_batch
+    assert apart(LangevinPaper()) and PredictorCorrector(DDIM(), LangevinPaper()).couples_batch
+    assert not apart(Langevin()) and not PredictorCorrector().couples_batch
 
 
 @pytest.mark.parametrize("bad", [-0.1, 0.0, math.nan])

@@ -22,7 +22,7 @@ from unnoise.core.distributions import Categorical, Normal
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess
-from unnoise.solvers import Corrected, LangevinPaper, Solver, grid, integrate
+from unnoise.solvers import LangevinPaper, PredictorCorrector, Solver, grid, integrate
 
 ALPHA = 1e-4
 COUNT = 20_000
@@ -170,7 +170,7 @@ def test_law(solver: str, process: str):
 
 @pytest.mark.parametrize(("predictor", "corrector", "process"), PAIRS, ids=str)
 def test_every_pair_is_finite_at_any_number_of_steps(predictor: str, corrector: str, process: str):
-    solver = Corrected(make("solver", predictor), make("corrector", corrector))
+    solver = PredictorCorrector(make("solver", predictor), make("corrector", corrector))
     for steps in (2, 3, 7):
         x = walked(solver, make("process", process), 16, steps)
         assert torch.isfinite(x).all(), steps
@@ -187,7 +187,7 @@ def test_finite_at_any_number_of_steps(solver: str, process: str):
 
 def test_paper_rule_reaches_the_law():
     """It couples the batch, but of twenty thousand rows that is not much."""
-    solver = Corrected(make("solver", "ancestral"), LangevinPaper())
+    solver = PredictorCorrector(make("solver", "ancestral"), LangevinPaper())
     assert min(p_values(walked(solver, make("process", "ve"), COUNT, 200)).values()) > LIMIT
 
 

@@ -1,15 +1,16 @@
 """What is believed about the clean data."""
 
+from unnoise.core.renamed import old_names
 from unnoise.denoisers.base import Denoiser, GaussianDenoiser, ScoreModel, SDEScore
 from unnoise.denoisers.exact import Empirical, Mixture
-from unnoise.denoisers.guidance import Constant, Guidance, Interval, Rescaled
+from unnoise.denoisers.guidance import Constant, Guidance, GuidanceInterval, GuidanceRescale
 from unnoise.denoisers.guided import Autoguided, ClassifierFree, Guided, LogProb
 from unnoise.denoisers.heads import Flow, Head
 from unnoise.denoisers.inverse import MMPS, Method, PiGDM, Posterior
 from unnoise.denoisers.network import NetworkDenoiser
 from unnoise.denoisers.scores import NetworkScore, ScoreFunction
 from unnoise.denoisers.tilted import Tilt, Tilted
-from unnoise.denoisers.variance import FixedLarge, LearnedRange, Point, Variance
+from unnoise.denoisers.variance import FixedLarge, FixedSmall, LearnedRange, Variance
 
 __all__ = [
     "MMPS",
@@ -24,7 +25,7 @@ __all__ = [
     "Guidance",
     "Guided",
     "Head",
-    "Interval",
+    "GuidanceInterval",
     "LearnedRange",
     "LogProb",
     "Method",
@@ -32,9 +33,9 @@ __all__ = [
     "NetworkDenoiser",
     "NetworkScore",
     "PiGDM",
-    "Point",
+    "FixedSmall",
     "Posterior",
-    "Rescaled",
+    "GuidanceRescale",
     "SDEScore",
     "ScoreFunction",
     "ScoreModel",
@@ -42,3 +43,7 @@ __all__ = [
     "Tilted",
     "Variance",
 ]
+
+__getattr__ = old_names(
+    __name__, {"Interval": "GuidanceInterval", "Rescaled": "GuidanceRescale", "Point": "FixedSmall"}
+)

@@ -71,7 +71,7 @@ class Constant(Guidance):
 @register("guidance", "interval")
 @final
 @dataclass(frozen=True)
-class Interval(Guidance):
+class GuidanceInterval(Guidance):
     """Guidance at middle noise levels only; outside them the plain conditional belief.
 
     At high levels guidance costs variety, at low ones only time.
@@ -108,7 +108,7 @@ class Interval(Guidance):
 @register("guidance", "rescaled")
 @final
 @dataclass(frozen=True)
-class Rescaled(Guidance):
+class GuidanceRescale(Guidance):
     """Guidance whose result keeps the spread of the plain conditional belief.
 
     ``share mean std(given) / std(mean) + (1 - share) mean``, the standard deviations over each

@@ -10,7 +10,7 @@ from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.denoisers.heads import Head, clock
-from unnoise.denoisers.variance import Point, Variance
+from unnoise.denoisers.variance import FixedSmall, Variance
 from unnoise.networks.base import Network
 from unnoise.processes import GaussianProcess
 
@@ -45,7 +45,7 @@ class NetworkDenoiser(GaussianDenoiser):
         self.network = network
         self.process = process
         self.head = head
-        self.variance = Point() if variance is None else variance
+        self.variance = FixedSmall() if variance is None else variance
         wanted = 1 + self.variance.outputs
         if network.outputs != wanted:
             raise InputError(

@@ -35,7 +35,7 @@ class Variance(ABC):
 @register("variance", "point")
 @final
 @dataclass(frozen=True)
-class Point(Variance):
+class FixedSmall(Variance):
     """No doubt at all: the "fixed small" variance of DDPM's reverse chain, exact for DDIM.
 
     References:

@@ -14,7 +14,7 @@ from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.denoisers.base import ScoreModel
-from unnoise.models.flow import Flow
+from unnoise.models.ode_model import OdeModel
 from unnoise.processes import GaussianProcess
 
 
@@ -162,7 +162,7 @@ def kernel_gaussianity(
     return found
 
 
-def round_trip(model: Flow, x: Tensor, cond: Condition | None = None, **how: Any) -> float:
+def round_trip(model: OdeModel, x: Tensor, cond: Condition | None = None, **how: Any) -> float:
     """Root mean square of ``decode(encode(x)) - x``.
 
     Arguments:

@@ -1,19 +1,20 @@
 """Whole models behind one face."""
 
+from unnoise.core.renamed import old_names
 from unnoise.models.base import Generative, Model, Phase
 from unnoise.models.classifier import Classifier
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.files import load, save
-from unnoise.models.flow import Flow
-from unnoise.models.general import ScoreDiffusion
 from unnoise.models.guides import Guide
 from unnoise.models.measurement import Imputation, Measurement
+from unnoise.models.ode_model import OdeModel
 from unnoise.models.sampling import Sampling
+from unnoise.models.sde import ScoreDiffusion
 
 __all__ = [
     "Classifier",
     "Diffusion",
-    "Flow",
+    "OdeModel",
     "Generative",
     "Guide",
     "Imputation",
@@ -25,3 +26,5 @@ __all__ = [
     "load",
     "save",
 ]
+
+__getattr__ = old_names(__name__, {"Flow": "OdeModel"})

@@ -17,7 +17,7 @@ from unnoise.denoisers.heads import clock
 from unnoise.models.base import Model, Phase
 from unnoise.models.sampling import Sampling
 from unnoise.networks import ClassifierNetwork
-from unnoise.objectives import Loss, Times, Uniform
+from unnoise.objectives import Loss, Times, TimeUniform
 from unnoise.processes import VP, GaussianProcess
 
 
@@ -48,7 +48,7 @@ class Classifier(Model):
         self,
         network: ClassifierNetwork,
         process: GaussianProcess | str = VP(),
-        times: Times | str = Uniform(),
+        times: Times | str = TimeUniform(),
         data_std: Positive = 0.5,
     ) -> None:
         super().__init__()

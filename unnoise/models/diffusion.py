@@ -17,19 +17,19 @@ from unnoise.core.noise import Noise, check_seed
 from unnoise.data import DataInfo
 from unnoise.denoisers import (
     Constant,
+    FixedSmall,
     Guidance,
     Head,
     NetworkDenoiser,
-    Point,
     Variance,
 )
 from unnoise.likelihood.given import check_data
 from unnoise.models.base import Phase
 from unnoise.models.conditions import Labels, conditions, unconditional
 from unnoise.models.files import save
-from unnoise.models.flow import Flow
 from unnoise.models.guides import guide_of
 from unnoise.models.measurement import Measurement
+from unnoise.models.ode_model import OdeModel
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
 from unnoise.objectives import Loss, Objective, Regression
@@ -42,7 +42,7 @@ _TOGETHER = 2**26  # numbers of all samples of a chunk
 
 @register("model", "diffusion")
 @final
-class Diffusion(Flow):
+class Diffusion(OdeModel):
     """A network that learns to denoise, and everything that follows from it.
 
     Arguments:
@@ -62,7 +62,7 @@ class Diffusion(Flow):
         process: GaussianProcess | str = VP(),
         head: Head | str = "v",
         objective: Objective | str = Regression(),
-        variance: Variance | str = Point(),
+        variance: Variance | str = FixedSmall(),
     ) -> None:
         super().__init__()
         self.denoiser = NetworkDenoiser(
@@ -136,7 +136,7 @@ class Diffusion(Flow):
             label: one class for all, or one for each; None takes the classes in turn by sample
                 number. Meaningless for a model without labels.
             guidance: how strongly to lean towards the condition: a scale (1 plain conditional, 0
-                unconditional), or ``Interval``, ``Rescaled``.
+                unconditional), or ``GuidanceInterval``, ``GuidanceRescale``.
             solver, steps, grid: as in ``trajectory`` and ``grid``; None takes the model's own.
             first: number of the first sample: ``sample(1, first=17)`` is row 17 of ``sample(64)``.
             exact: compute in padded chunks of one size, so that the bits do not depend on ``n``;

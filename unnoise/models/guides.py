@@ -17,7 +17,7 @@ from unnoise.denoisers import (
 )
 from unnoise.denoisers.guidance import Constant
 from unnoise.models.classifier import Classifier
-from unnoise.models.flow import Flow
+from unnoise.models.ode_model import OdeModel
 from unnoise.processes import GaussianProcess
 
 
@@ -33,7 +33,7 @@ class Guide(ABC):
     needs_label: ClassVar[bool] = False
 
     @abstractmethod
-    def check(self, model: Flow) -> None:
+    def check(self, model: OdeModel) -> None:
         """Refuse a model that it cannot guide.
 
         Raises:
@@ -41,7 +41,7 @@ class Guide(ABC):
         """
 
     @abstractmethod
-    def classes(self, model: Flow) -> int | None:
+    def classes(self, model: OdeModel) -> int | None:
         """Number of labels that can be asked for; None where there are none."""
 
     @abstractmethod
@@ -57,10 +57,10 @@ class Guide(ABC):
 class Itself(Guide):
     """The model without its condition: classifier-free guidance."""
 
-    def check(self, model: Flow) -> None:
+    def check(self, model: OdeModel) -> None:
         """Every model can."""
 
-    def classes(self, model: Flow) -> int | None:
+    def classes(self, model: OdeModel) -> int | None:
         return model.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
@@ -79,9 +79,9 @@ class Weaker(Guide):
         model: trained on the same data under the same process.
     """
 
-    model: Flow
+    model: OdeModel
 
-    def check(self, model: Flow) -> None:
+    def check(self, model: OdeModel) -> None:
         _same_events("the weaker model", self.model.shape, model)
         if self.model.classes != model.classes:
             raise InputError(
@@ -95,7 +95,7 @@ class Weaker(Guide):
                 f"{theirs}. Train both under the same."
             )
 
-    def classes(self, model: Flow) -> int | None:
+    def classes(self, model: OdeModel) -> int | None:
         return model.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
@@ -120,7 +120,7 @@ class ByClassifier(Guide):
     needs_label = True
     classifier: Classifier
 
-    def check(self, model: Flow) -> None:
+    def check(self, model: OdeModel) -> None:
         _same_events("the classifier", self.classifier.shape, model)
         self.classifier.under(model.denoiser.process)
         if model.classes not in (None, self.classifier.classes):
@@ -129,7 +129,7 @@ class ByClassifier(Guide):
                 f"{model.classes}; train both on the same data."
             )
 
-    def classes(self, model: Flow) -> int | None:
+    def classes(self, model: OdeModel) -> int | None:
         return self.classifier.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
@@ -152,10 +152,10 @@ class ByLogProb(Guide):
     divides_by_alpha = True
     log_prob: LogProb
 
-    def check(self, model: Flow) -> None:
+    def check(self, model: OdeModel) -> None:
         """It is asked, and checked, in the first step."""
 
-    def classes(self, model: Flow) -> int | None:
+    def classes(self, model: OdeModel) -> int | None:
         return model.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
@@ -178,7 +178,7 @@ def guide_of(given: Any) -> Guide:
         return Itself()
     if isinstance(given, Guide):
         return given
-    if isinstance(given, Flow):
+    if isinstance(given, OdeModel):
         return Weaker(given.eval())
     if isinstance(given, Classifier):
         return ByClassifier(given.eval())
@@ -190,7 +190,7 @@ def guide_of(given: Any) -> Guide:
     )
 
 
-def _same_events(who: str, shape: tuple[int, ...], model: Flow) -> None:
+def _same_events(who: str, shape: tuple[int, ...], model: OdeModel) -> None:
     if tuple(shape) != tuple(model.shape):
         raise InputError(
             f"{who} was made for events of shape {tuple(shape)}; the model makes "

@@ -6,7 +6,7 @@ from typing import ClassVar, final
 from unnoise.catalogue.ranges import Chunk, Steps, Threads
 from unnoise.catalogue.registry import register
 from unnoise.denoisers import Guidance
-from unnoise.solvers import Auto, AutoGrid, Grid, Solver
+from unnoise.solvers import AutoGrid, GaussianExponential, Grid, Solver
 
 
 @register("sampling", "sampling")
@@ -27,7 +27,7 @@ class Sampling:
 
     family: ClassVar[str] = "sampling"
 
-    solver: Solver = Auto()
+    solver: Solver = GaussianExponential()
     steps: Steps = 18
     grid: Grid = AutoGrid()
     guidance: Guidance | float = 1.0

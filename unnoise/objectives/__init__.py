@@ -1,5 +1,6 @@
 """What a denoiser is taught."""
 
+from unnoise.core.renamed import old_names
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.bound import Elbo, Hybrid
 from unnoise.objectives.matching import (
@@ -14,7 +15,7 @@ from unnoise.objectives.matching import (
 )
 from unnoise.objectives.paths import PathScoreMatching
 from unnoise.objectives.regression import Regression
-from unnoise.objectives.times import LikelihoodImportance, LogNormal, Times, Uniform
+from unnoise.objectives.times import LikelihoodImportance, LogNormal, Times, TimeUniform
 from unnoise.objectives.weights import Weight
 
 __all__ = [
@@ -31,10 +32,12 @@ __all__ = [
     "Regression",
     "SlicedScoreMatching",
     "Times",
-    "Uniform",
+    "TimeUniform",
     "Weight",
     "explicit_score_matching",
     "implicit_score_matching",
     "reduced_sliced_score_matching",
     "sliced_score_matching",
 ]
+
+__getattr__ = old_names(__name__, {"Uniform": "TimeUniform"})

@@ -19,7 +19,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, ScoreModel
 from unnoise.objectives.base import Loss, Objective
-from unnoise.objectives.times import Times, Uniform
+from unnoise.objectives.times import Times, TimeUniform
 from unnoise.objectives.weights import EpsWeight, Weight
 
 Score = Callable[[Tensor], Tensor]
@@ -158,7 +158,7 @@ class ExplicitScoreMatching(Objective):
     """
 
     known: ScoreModel
-    times: Times = Uniform()
+    times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
     def __call__(
@@ -185,7 +185,7 @@ class ImplicitScoreMatching(Objective):
         theorem 1.
     """
 
-    times: Times = Uniform()
+    times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
     def __call__(
@@ -213,7 +213,7 @@ class SlicedScoreMatching(Objective):
     """
 
     projections: Draws = 1
-    times: Times = Uniform()
+    times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
     def __call__(
@@ -242,7 +242,7 @@ class ReducedSlicedScoreMatching(Objective):
     """
 
     projections: Draws = 1
-    times: Times = Uniform()
+    times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
     def __call__(

@@ -10,7 +10,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.objectives.base import Loss, Objective
-from unnoise.objectives.times import Times, Uniform
+from unnoise.objectives.times import Times, TimeUniform
 from unnoise.objectives.weights import EpsWeight, Weight
 
 
@@ -32,7 +32,7 @@ class Regression(Objective):
         NeurIPS 2020, eq. 14; Song et al., ICLR 2021, eq. 7.
     """
 
-    times: Times = Uniform()
+    times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
     def __call__(

@@ -55,7 +55,7 @@ class Times(ABC):
 @register("times", "uniform")
 @final
 @dataclass(frozen=True)
-class Uniform(Times):
+class TimeUniform(Times):
     """All times alike, as in DDPM and score SDE."""
 
     def times(self, process: GaussianProcess, u: Tensor) -> Tensor:

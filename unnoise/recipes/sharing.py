@@ -12,7 +12,7 @@ from torch import Tensor
 from unnoise.core.condition import Condition
 from unnoise.likelihood import Likelihood
 from unnoise.models import Diffusion
-from unnoise.models.flow import AT_ONCE
+from unnoise.models.ode_model import AT_ONCE
 from unnoise.solvers import Step
 from unnoise.system import parallel
 

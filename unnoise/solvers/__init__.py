@@ -1,7 +1,8 @@
 """How noise becomes data."""
 
+from unnoise.core.renamed import old_names
 from unnoise.solvers.ancestral import Ancestral
-from unnoise.solvers.auto import Auto, AutoGrid
+from unnoise.solvers.auto import AutoGrid, GaussianExponential
 from unnoise.solvers.base import Leg, Moved, OneStep, Solver, Step, integrate, trajectory
 from unnoise.solvers.ddim import DDIM
 from unnoise.solvers.deis import DEIS
@@ -12,7 +13,7 @@ from unnoise.solvers.euler_maruyama import EulerMaruyama
 from unnoise.solvers.grids import Grid, grid
 from unnoise.solvers.karras import Churned
 from unnoise.solvers.langevin import Corrector, Langevin, LangevinPaper, langevin
-from unnoise.solvers.predictor_corrector import Corrected, Stay, annealed_langevin
+from unnoise.solvers.predictor_corrector import PredictorCorrector, Stay, annealed_langevin
 from unnoise.solvers.repaint import Replacing, Settled
 from unnoise.solvers.reverse_diffusion import ReverseDiffusion
 from unnoise.solvers.runge_kutta import RK4, Euler, Heun
@@ -26,10 +27,10 @@ __all__ = [
     "RK4",
     "TDS",
     "Ancestral",
-    "Auto",
+    "GaussianExponential",
     "AutoGrid",
     "Churned",
-    "Corrected",
+    "PredictorCorrector",
     "Corrector",
     "DPMSolverPP",
     "DormandPrince",
@@ -55,3 +56,7 @@ __all__ = [
     "langevin",
     "trajectory",
 ]
+
+__getattr__ = old_names(
+    __name__, {"Auto": "GaussianExponential", "Corrected": "PredictorCorrector"}
+)

@@ -36,7 +36,7 @@ def _quadrature(high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
 @register("solver", "auto")
 @final
 @dataclass(frozen=True)
-class Auto(Multistep):
+class GaussianExponential(Multistep):
     """The default: an exponential multistep method around the data's own Gaussian, order up to 4.
 
     With u = sigma / alpha and data of mean m and variance lambda along an axis, the

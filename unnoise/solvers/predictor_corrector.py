@@ -59,7 +59,7 @@ class Pair(NamedTuple):
 @register("solver", "predictor-corrector")
 @final
 @dataclass(frozen=True)
-class Corrected(Solver):
+class PredictorCorrector(Solver):
     """Predictor-corrector sampling: at each level first correct, then step to the next.
 
     Arguments:
@@ -113,7 +113,7 @@ class Corrected(Solver):
 
 
 @register("solver", "annealed-langevin")
-def annealed_langevin(snr: Positive = 0.22, repeats: Draws = 10) -> Corrected:
+def annealed_langevin(snr: Positive = 0.22, repeats: Draws = 10) -> PredictorCorrector:
     """Annealed Langevin dynamics: Langevin steps at each level, then on to the next.
 
     Arguments:
@@ -123,4 +123,4 @@ def annealed_langevin(snr: Positive = 0.22, repeats: Draws = 10) -> Corrected:
     References:
         Song and Ermon, NeurIPS 2019, algorithm 1, whose steps are epsilon sigma_i^2 / sigma_L^2.
     """
-    return Corrected(Stay(), Langevin(snr, repeats))
+    return PredictorCorrector(Stay(), Langevin(snr, repeats))

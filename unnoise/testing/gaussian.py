@@ -21,7 +21,7 @@ class GaussianBelief(GaussianDenoiser):
     Arguments:
         process: any Gaussian process.
         mean, spread: of each number of the data.
-        sure: whether it keeps its doubt to itself, as a network with Point variance does.
+        sure: whether it keeps its doubt to itself, as a network with FixedSmall variance does.
     """
 
     def __init__(

@@ -19,14 +19,14 @@ from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, s
 from unnoise.likelihood.given import check_data
 from unnoise.models.base import Generative
 from unnoise.models.conditions import Labels, conditions, unconditional
-from unnoise.models.latents import carry, slerp
+from unnoise.models.interpolation import carry, slerp
 from unnoise.solvers import DormandPrince, Solver
 from unnoise.system.threads import set_threads
 
 AT_ONCE = 256  # rows whose likelihood is computed together
 
 
-class Flow(Generative, ABC):
+class OdeModel(Generative, ABC):
     """A model whose samples a probability-flow ODE makes.
 
     Attributes:
