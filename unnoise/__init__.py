@@ -7,7 +7,7 @@ walks back one step at a time. An objective teaches the denoiser. All else wraps
 from importlib import import_module
 from typing import Any
 
-from unnoise.core.renamed import old_names
+from unnoise.catalogue.renamed import old_names
 
 # Module -> names: what is not asked for is not imported (`unnoise --help` needs no torch).
 # Type checkers read the stub beside, __init__.pyi.

@@ -57,8 +57,9 @@ def test_hidden_stays_hidden():
 def test_rows_and_joining_are_inverse():
     cond = Condition(label=torch.arange(5), vector=draw(5, 2), keep=torch.arange(5) > 1)
     again = cond[:2].cat(cond[2:4], cond[torch.tensor([4])])
-    for name in ("label", "vector", "keep"):
+    for name in ("label", "vector"):
         assert torch.equal(getattr(again, name), getattr(cond, name))
+        assert torch.equal(again.kept(name), torch.arange(5) > 1)
     assert len(again) == 5 and label(1).cat(label(2).null()).kept().tolist() == [True, False]
 
 
@@ -69,6 +70,36 @@ def test_parts_must_agree():
         Condition(label=torch.arange(2), vector=draw(3, 2))
 
 
+def test_each_slot_has_a_mask_of_its_own():
+    keep = torch.tensor([True, False])
+    cond = Condition(label=torch.arange(2), tokens=torch.ones(2, 3), local=draw(2, 4))
+    hidden = cond.drop(keep, ["label"]).drop(~keep, ["tokens"])
+    kept = {slot: hidden.kept(slot).tolist() for slot in sorted(hidden.slots)}
+    assert kept == {"label": [True, False], "local": [True, True], "tokens": [False, True]}
+    # Unless it is said otherwise label and tokens are hidden, and what is local is not.
+    assert [cond.null().kept(s).any() for s in ("label", "tokens", "local")] == [False, False, True]
+    assert not cond.null(["local"]).kept("local").any()
+
+
+def test_one_mask_is_that_of_label_tokens_and_vector():
+    keep = torch.tensor([True, False])
+    cond = Condition(torch.arange(2), torch.ones(2, 3), draw(2, 4), draw(2, 2), keep=keep)
+    assert all(torch.equal(cond.kept(slot), keep) for slot in ("label", "tokens", "vector"))
+    assert cond.kept("local").all()
+
+
+def test_tokens_of_two_lengths_are_joined_with_padding():
+    short, long = (Condition(tokens=torch.ones(1, n, dtype=torch.int64)) for n in (1, 3))
+    assert short.cat(long).tokens.tolist() == [[1, 0, 0], [1, 1, 1]]
+
+
+def test_image_is_the_old_name_of_local():
+    with pytest.warns(DeprecationWarning, match=r"Condition\.local"):
+        cond = Condition(image=draw(2, 4))
+    with pytest.warns(DeprecationWarning, match=r"Condition\.local"):
+        assert cond.image is cond.local
+
+
 def test_no_condition():
     empty = Condition()
     assert len(empty) == 0 and not empty.slots
@@ -77,8 +108,9 @@ def test_no_condition():
 
 
 def test_to_moves_every_slot():
-    moved = Condition(label=torch.arange(2), image=draw(2, 1)).to("meta")
-    assert moved.label.device.type == moved.image.device.type == "meta"
+    moved = Condition(label=torch.arange(2), local=draw(2, 1)).null().to("meta")
+    assert moved.label.device.type == moved.local.device.type == "meta"
+    assert moved.kept().device.type == "meta"
 
 
 # ------------------------------------------------------------------------------- distributions

@@ -224,7 +224,8 @@ def test_canary_network(law: str, how: str):
 
 def test_canary_refusals():
     class Lenient(nn.Module):
-        shape, reads = (4,), frozenset({"label"})
+        shape, reads, classes = (4,), frozenset({"label"}), 2
+        guided = reads
 
         def forward(self, x, clock, cond=None):
             return x

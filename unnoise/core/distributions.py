@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,18 @@ class Normal(Distribution):
         if not isinstance(self.lean, Tensor) and self.lean == 1:
             return upper  # what the powers would give
         return lower ** (1 - self.lean) * upper**self.lean
+
+    def __getitem__(self, rows: slice | Tensor) -> "Normal":
+        """The law of some rows."""
+        return self._map(lambda value: value[rows] if value.ndim else value)
+
+    def detach(self) -> "Normal":
+        """The same law, without the graph of how it was computed: a walk would keep all of it."""
+        return self._map(Tensor.detach)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Normal":
+        var, lean = (change(v) if isinstance(v, Tensor) else v for v in (self.var, self.lean))
+        return Normal(change(self.mean), var, lean)
 
     def sample(self, noise: Noise) -> Tensor:
         if not isinstance(self.var, Tensor):

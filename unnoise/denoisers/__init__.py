@@ -1,6 +1,6 @@
 """What is believed about the clean data."""
 
-from unnoise.core.renamed import old_names
+from unnoise.catalogue.renamed import old_names
 from unnoise.denoisers.base import Denoiser, GaussianDenoiser, ScoreModel, SDEScore
 from unnoise.denoisers.exact import Empirical, Mixture
 from unnoise.denoisers.guidance import Constant, Guidance, GuidanceInterval, GuidanceRescale

@@ -1,6 +1,6 @@
 """Denoiser -> denoiser: pull the belief towards a condition."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import final
 
@@ -27,14 +27,22 @@ class ClassifierFree(GaussianDenoiser):
         inner: a denoiser trained with label dropout.
         guidance: a scale, or a Guidance; at scales 1 and 0 it costs one network call, else one of
             twice the rows.
+        slots: of the condition that it compares with their absence; a network's ``guided``. None
+            means label and tokens.
 
     References:
         Ho and Salimans, Classifier-free diffusion guidance, 2022, eq. 6.
     """
 
-    def __init__(self, inner: GaussianDenoiser, guidance: Guidance | float) -> None:
+    def __init__(
+        self,
+        inner: GaussianDenoiser,
+        guidance: Guidance | float,
+        slots: Iterable[str] | None = None,
+    ) -> None:
         super().__init__()
         self.inner = inner
+        self.slots = None if slots is None else frozenset(slots)
         self.process = inner.process
         self.guidance: Guidance = member(Guidance, guidance)
 
@@ -45,17 +53,13 @@ class ClassifierFree(GaussianDenoiser):
         if bool((scale == 1).all()):
             return self.inner(x, t, cond)
         if bool((scale == 0).all()):
-            return self.inner(x, t, cond.null())
+            return self.inner(x, t, cond.null(self.slots))
         t = double(t)
         twice = torch.cat([t, t]) if t.ndim else t
-        both = self.inner(torch.cat([x, x]), twice, cond.cat(cond.null()))
-        given, without = both.mean.chunk(2)
+        both = self.inner(torch.cat([x, x]), twice, cond.cat(cond.null(self.slots)))
+        given, without = both[: len(x)], both.mean[len(x) :]
         # The doubt is that of the conditional belief.
-        var, lean = (
-            c[: len(x)] if isinstance(c, Tensor) and c.ndim else c for c in (both.var, both.lean)
-        )
-        mean = self.guidance.mean(without, given - without, scale)
-        return replace(both, mean=mean, var=var, lean=lean)
+        return replace(given, mean=self.guidance.mean(without, given.mean - without, scale))
 
 
 @final
@@ -85,9 +89,13 @@ class Autoguided(GaussianDenoiser):
         if bool((scale == 1).all()):
             return self.inner(x, t, cond)
         if bool((scale == 0).all()):
-            return self.weaker(x, t, cond)
-        given, without = self.inner(x, t, cond), self.weaker(x, t, cond).mean
+            return self._weaker(x, t, cond)
+        given, without = self.inner(x, t, cond), self._weaker(x, t, cond).mean
         return replace(given, mean=self.guidance.mean(without, given.mean - without, scale))
+
+    def _weaker(self, x: Tensor, t: Tensor, cond: Condition | None) -> Normal:
+        # What one network has prepared of a condition is nothing to another.
+        return self.weaker(x, t, None if cond is None else replace(cond, prepared=None))
 
 
 @final

@@ -8,7 +8,7 @@ they hold C, the covariance of the belief about x_0, to be.
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import cast, final
+from typing import final
 
 import torch
 from torch import Tensor
@@ -16,7 +16,6 @@ from torch import Tensor
 from unnoise.catalogue.ranges import Draws, NotNegative, Positive
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
-from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.denoisers.tilted import Tilt, Tilted
@@ -174,7 +173,7 @@ class Posterior(Tilted):
                 )
                 return sigma**2 / alpha * pulled
 
-            plain = belief if further else _detached(belief)
+            plain = belief if further else belief.detach()
             away = cond.measured.to(x) - self._measured(plain.mean, cond.measured)
             seen = Seen(away, self.operator, self.std**2, alpha, sigma, tweedie)
             weighed = self.method.weigh(seen)
@@ -192,11 +191,3 @@ class Posterior(Tilted):
                 f"{tuple(x.shape)} gives {tuple(y.shape)}."
             )
         return y
-
-
-def _detached(belief: Normal) -> Normal:
-    """A belief that does not remember how it was made: a walk would keep all of it."""
-    mean, var, lean = (
-        c.detach() if isinstance(c, Tensor) else c for c in (belief.mean, belief.var, belief.lean)
-    )
-    return Normal(cast(Tensor, mean), var, lean)

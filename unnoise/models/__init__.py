@@ -1,6 +1,6 @@
 """Whole models behind one face."""
 
-from unnoise.core.renamed import old_names
+from unnoise.catalogue.renamed import old_names
 from unnoise.models.base import Generative, Model, Phase
 from unnoise.models.classifier import Classifier
 from unnoise.models.diffusion import Diffusion

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor, nn
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import GUIDED, Condition
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
 from unnoise.models.sampling import Sampling
@@ -39,6 +39,8 @@ class Model(nn.Module, ABC):
         recipe: tables of the recipe that trained it, for its file; empty where there was none.
         origin: the file it was read from; None for a model that was made in this process. What a
             file says of its data is a stranger's word: it opens nothing by itself.
+        reads: slots of the condition that it reads.
+        guided: those that training hides in some rows, for guidance.
     """
 
     family: ClassVar[str] = "model"
@@ -47,6 +49,8 @@ class Model(nn.Module, ABC):
     sampling: Sampling
     recipe: dict[str, Any]
     origin: Path | None = None
+    reads: frozenset[str] = frozenset()
+    guided: frozenset[str] = GUIDED
 
     @property
     @abstractmethod

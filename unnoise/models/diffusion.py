@@ -25,13 +25,13 @@ from unnoise.denoisers import (
 )
 from unnoise.likelihood.given import check_data
 from unnoise.models.base import Phase
-from unnoise.models.conditions import Labels, conditions, unconditional
+from unnoise.models.conditions import Labels, conditions
 from unnoise.models.files import save
 from unnoise.models.guides import guide_of
 from unnoise.models.measurement import Measurement
 from unnoise.models.ode_model import OdeModel
 from unnoise.models.sampling import Sampling
-from unnoise.networks import Network
+from unnoise.networks import Network, null_condition
 from unnoise.objectives import Loss, Objective, Regression
 from unnoise.processes import VP, GaussianProcess
 from unnoise.solvers import Ancestral, Grid, Solver, Step, trajectory
@@ -72,6 +72,7 @@ class Diffusion(OdeModel):
             member(Variance, variance),
         )
         self._objective: Objective = member(Objective, objective)
+        self.reads, self.guided = self.network.reads, self.network.guided
         self.sampling = Sampling()
         self.info: DataInfo | None = None
         self.recipe: dict[str, Any] = {}
@@ -243,7 +244,7 @@ class Diffusion(OdeModel):
         if (given is not None or near is not None) and free:
             if guide is None and guidance is not None:
                 raise InputError(f"guidance = {short(guidance)}: towards what? Give a label.")
-            cond = unconditional(self.network, n)
+            cond = null_condition(self.network, n)
             asked = Constant(0.0) if guide is None else asked
         else:
             cond = conditions(self.network, n, cond, label, first, lead.classes(self))
@@ -286,6 +287,8 @@ class Diffusion(OdeModel):
         for rows in _chunks(n, how.chunk if exact else n):
             noise = Noise(seed, [first + i for i in rows])
             some = None if cond is None else cond[torch.tensor(rows)].to(self.device)
+            with self.still(how.threads if exact else None):
+                some = self.network.prepared(some)
             law = (
                 self.process.prior((len(rows), *self.shape))
                 if near is None

@@ -14,6 +14,7 @@ from unnoise.denoisers import (
     Guidance,
     Guided,
     LogProb,
+    NetworkDenoiser,
 )
 from unnoise.denoisers.guidance import Constant
 from unnoise.models.classifier import Classifier
@@ -49,7 +50,7 @@ class Guide(ABC):
         """How strongly, where nobody said (``asked`` is None); ``own`` is the model's default."""
 
     @abstractmethod
-    def arrange(self, denoiser: GaussianDenoiser, guidance: Guidance) -> GaussianDenoiser:
+    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
         """The guided denoiser."""
 
 
@@ -66,8 +67,8 @@ class Itself(Guide):
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
         return own if asked is None else asked
 
-    def arrange(self, denoiser: GaussianDenoiser, guidance: Guidance) -> GaussianDenoiser:
-        return ClassifierFree(denoiser, guidance)
+    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
+        return ClassifierFree(denoiser, guidance, denoiser.network.guided)
 
 
 @final
@@ -103,7 +104,7 @@ class Weaker(Guide):
             raise InputError("say how strongly to lean away from the weaker model: guidance = 2.")
         return asked
 
-    def arrange(self, denoiser: GaussianDenoiser, guidance: Guidance) -> GaussianDenoiser:
+    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
         return Autoguided(denoiser, self.model.denoiser, guidance)
 
 
@@ -135,9 +136,10 @@ class ByClassifier(Guide):
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
         return Constant() if asked is None else asked
 
-    def arrange(self, denoiser: GaussianDenoiser, guidance: Guidance) -> GaussianDenoiser:
+    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
         log_prob = self.classifier.under(denoiser.process)
-        return Guided(ClassifierFree(denoiser, 0.0), log_prob, guidance)
+        alone = ClassifierFree(denoiser, 0.0, denoiser.network.guided)
+        return Guided(alone, log_prob, guidance)
 
 
 @final
@@ -161,7 +163,7 @@ class ByLogProb(Guide):
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
         return Constant() if asked is None else asked
 
-    def arrange(self, denoiser: GaussianDenoiser, guidance: Guidance) -> GaussianDenoiser:
+    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
         return Guided(denoiser, self.log_prob, guidance)
 
 

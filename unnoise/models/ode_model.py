@@ -18,8 +18,9 @@ from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, Networ
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
 from unnoise.likelihood.given import check_data
 from unnoise.models.base import Generative
-from unnoise.models.conditions import Labels, conditions, unconditional
+from unnoise.models.conditions import Labels, conditions
 from unnoise.models.interpolation import carry, slerp
+from unnoise.networks import null_condition
 from unnoise.solvers import DormandPrince, Solver
 from unnoise.system.threads import set_threads
 
@@ -68,7 +69,7 @@ class OdeModel(Generative, ABC):
         results: list[Likelihood] = []
         with self.still(self.sampling.threads):
             for rows in torch.arange(len(x)).split(AT_ONCE):
-                some = None if cond is None else cond[rows].to(self.device)
+                some = None if cond is None else cond[rows]
                 noise = Noise(seed, (rows + first).tolist())
                 found = log_prob(denoiser, x[rows], some, noise=noise, data=self.moments(), **how)
                 results.append(found)
@@ -99,7 +100,6 @@ class OdeModel(Generative, ABC):
         x, cond, denoiser = self._given(x, cond, label, guidance)
         noise = Noise(seed, range(len(x)))
         with self.still(self.sampling.threads):
-            cond = None if cond is None else cond.to(self.device)
             return sensitivity(denoiser, x, cond, noise=noise, data=self.moments(), **how)
 
     @final
@@ -124,7 +124,6 @@ class OdeModel(Generative, ABC):
             low, high = self.info.offset, self.info.offset + self.info.scale * self.info.levels
             how = {"levels": self.info.levels, "low": low, "high": high, **how}
         with self.still(self.sampling.threads):
-            cond = None if cond is None else cond.to(self.device)
             return elbo(denoiser, x, cond, noise=Noise(seed, range(len(x))), **how)
 
     # -- latent space ---------------------------------------------------------------------------
@@ -187,7 +186,6 @@ class OdeModel(Generative, ABC):
     ) -> Tensor:
         x, cond, denoiser = self._given(x, cond, label, guidance)
         with self.still(self.sampling.threads):
-            cond = None if cond is None else cond.to(self.device)
             return carry(denoiser, x, cond, member(Solver, solver), steps, outward)
 
     @final
@@ -197,11 +195,14 @@ class OdeModel(Generative, ABC):
         """Data and condition, checked, and the denoiser that is meant."""
         check_data(x, "the data", self.shape)
         if cond is None and label is None:
-            cond = unconditional(self.denoiser.network, len(x))
+            cond = null_condition(self.denoiser.network, len(x))
         else:
             cond = conditions(self.denoiser.network, len(x), cond, label)
-        guided = ClassifierFree(self.denoiser, guidance)
+        guided = ClassifierFree(self.denoiser, guidance, self.denoiser.network.guided)
         denoiser = guided if cond is not None else self.denoiser
+        if cond is not None:
+            with self.still(self.sampling.threads):
+                cond = self.denoiser.network.prepared(cond.to(self.device))
         return x.to(self.device, next(self.parameters()).dtype), cond, denoiser
 
     # -- details --------------------------------------------------------------------------------

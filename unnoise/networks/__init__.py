@@ -1,8 +1,18 @@
 """Tensors in, tensors out."""
 
-from unnoise.networks.base import Network
+from unnoise.networks.base import HasNull, Network, Prepares, null_condition
 from unnoise.networks.classifiers import ClassifierNetwork, HalfUNet, MLPClassifier
 from unnoise.networks.mlp import MLP
 from unnoise.networks.unet import UNet
 
-__all__ = ["MLP", "ClassifierNetwork", "HalfUNet", "MLPClassifier", "Network", "UNet"]
+__all__ = [
+    "MLP",
+    "ClassifierNetwork",
+    "HalfUNet",
+    "HasNull",
+    "MLPClassifier",
+    "Network",
+    "Prepares",
+    "UNet",
+    "null_condition",
+]

@@ -1,6 +1,6 @@
 """What a denoiser is taught."""
 
-from unnoise.core.renamed import old_names
+from unnoise.catalogue.renamed import old_names
 from unnoise.objectives.base import Loss, Objective
 from unnoise.objectives.bound import Elbo, Hybrid
 from unnoise.objectives.matching import (

@@ -1,6 +1,6 @@
 """How noise becomes data."""
 
-from unnoise.core.renamed import old_names
+from unnoise.catalogue.renamed import old_names
 from unnoise.solvers.ancestral import Ancestral
 from unnoise.solvers.auto import AutoGrid, GaussianExponential
 from unnoise.solvers.base import Leg, Moved, OneStep, Solver, Step, integrate, trajectory

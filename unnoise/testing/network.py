@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, final
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
-from unnoise.networks import ClassifierNetwork, Network
+from unnoise.networks import ClassifierNetwork, Network, null_condition
 from unnoise.testing.compare import refusal
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -140,6 +141,32 @@ class ClockedContract(ABC):
         assert float((rough - exact).norm() / exact.norm()) < 0.05
 
 
+def _in_type(cond: Condition | None, x: Tensor) -> Condition | None:
+    """A condition whose values along the event and vectors are of the events' type."""
+    if cond is None:
+        return None
+    local, vector = (None if v is None else v.to(x.dtype) for v in (cond.local, cond.vector))
+    return replace(cond, local=local, vector=vector)
+
+
+def conditions_for(network: Network, rows: int, seed: int = 0) -> Condition | None:
+    """A condition of every slot that a network reads, kept; other seeds give other values."""
+    cond = null_condition(network, rows)
+    if cond is None:
+        return None
+    noise = Noise(seed, range(rows))
+    values: dict[str, Tensor] = {}
+    for slot in sorted(cond.slots):
+        value = getattr(cond, slot)
+        if value.is_floating_point():
+            values[slot] = noise.child(slot).normal(value)
+        elif slot == "label":
+            values[slot] = (torch.arange(rows) + seed) % 2
+        else:  # 0 is padding
+            values[slot] = 1 + (torch.arange(rows * 3).reshape(rows, 3) + seed) % 2
+    return Condition(**values)
+
+
 class NetworkContract(ClockedContract, ABC):
     """What every network of a denoiser keeps."""
 
@@ -147,11 +174,11 @@ class NetworkContract(ClockedContract, ABC):
 
     @final
     def function(self, network: Any, rows: int) -> Function:
-        """Every other label is hidden from the third row on."""
-        label = torch.arange(rows) % 2
+        """The condition is hidden in the last rows."""
         keep = torch.arange(rows) < max(2, rows - 2)
-        cond = Condition(label=label, keep=keep) if network.reads else None
-        return lambda x, clock: network(x, clock, cond)
+        cond = conditions_for(network, rows)
+        cond = None if cond is None else cond.drop(keep, network.guided)
+        return lambda x, clock: network(x, clock, _in_type(cond, x))
 
     def test_gives_events(self) -> None:
         network = self.make()
@@ -165,12 +192,43 @@ class NetworkContract(ClockedContract, ABC):
             return
         awake(network)
         x, clock = self.inputs(network)
-        zero = Condition(label=torch.zeros(len(x), dtype=torch.int64))
-        one = Condition(label=torch.ones(len(x), dtype=torch.int64))
-        outputs = [network(x, clock, cond) for cond in (zero, one, zero.null())]
+        cond = conditions_for(network, len(x))
+        assert cond is not None
+        zero, one = (
+            replace(cond, label=torch.full((len(x),), number, dtype=torch.int64))
+            for number in (0, 1)
+        )
+        outputs = [network(x, clock, cond) for cond in (zero, one, zero.null(["label"]))]
         for a, b in ((0, 1), (0, 2), (1, 2)):
             assert ((outputs[a] - outputs[b]).flatten(1).norm(dim=1) > 0).all()
-        assert torch.equal(outputs[2], network(x, clock, one.null()))
+        assert torch.equal(outputs[2], network(x, clock, one.null(["label"])))
+
+    def test_what_is_hidden_changes_nothing(self) -> None:
+        """Each slot that guidance hides counts where it is kept, and not where it is hidden."""
+        network = awake(self.make())
+        x, clock = self.inputs(network)
+        one, other = (conditions_for(network, len(x), seed) for seed in (0, 1))
+        for slot in sorted(network.reads & network.guided):
+            assert one is not None and other is not None
+            changed = replace(one, **{slot: getattr(other, slot)})
+            seen = [network(x, clock, cond) for cond in (one, changed)]
+            assert ((seen[0] - seen[1]).flatten(1).norm(dim=1) > 0).any(), slot
+            hidden = [network(x, clock, cond.null([slot])) for cond in (one, changed)]
+            assert torch.equal(*hidden), slot
+
+    def test_prepares_whatever_is_hidden(self) -> None:
+        """What is computed of a condition ahead of a walk serves every mask."""
+        network = awake(self.make())
+        x, clock = self.inputs(network)
+        cond = conditions_for(network, len(x))
+        if cond is None:
+            return
+        ready = network.prepared(cond)
+        assert ready is not None
+        for slots in ((), network.guided):
+            assert torch.equal(
+                network(x, clock, ready.null(slots)), network(x, clock, cond.null(slots))
+            )
 
     def test_refuses_a_missing_label(self) -> None:
         network = self.make()

@@ -125,8 +125,9 @@ class Run:
         batch = self.data.batch(index, noise.child("data"))
         cond = batch.cond
         if cond is not None and settings.label_dropout:
-            u = noise.child("label dropout").uniform(torch.empty(len(index)))
-            cond = cond.drop(u >= settings.label_dropout)
+            for slot in sorted(cond.slots & self.model.guided):
+                u = noise.child(f"{slot} dropout").uniform(torch.empty(len(index)))
+                cond = cond.drop(u >= settings.label_dropout, [slot])
         return Batch(batch.x, cond), noise
 
     def backward(

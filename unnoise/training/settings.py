@@ -43,7 +43,8 @@ class Training:
         clip: largest norm of the gradient.
         precision: what the network computes in; weights and clock stay float32. float16 scales
             its loss.
-        label_dropout: share of the examples whose condition is hidden, for guidance.
+        label_dropout: share of the examples whose label is hidden, for guidance; likewise of any
+            other slot that the network's guidance hides, each by its own draw.
         seed: of weights, order, noise and dropout.
         workers: threads that make batches ahead; 0 makes each when it is needed.
         sharded: of several processes each holds only its share of weights, averages and optimiser,

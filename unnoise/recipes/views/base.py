@@ -15,7 +15,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.models import Diffusion
-from unnoise.models.conditions import unconditional
+from unnoise.networks import null_condition
 from unnoise.plots import lattice, save_image
 from unnoise.processes import GaussianProcess
 from unnoise.system.files import write_atomic
@@ -79,7 +79,7 @@ class Unconditional(GaussianDenoiser):
         self.process, self.model = model.process, model
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
-        return self.model.denoiser(x, t, unconditional(self.model.network, len(x)))
+        return self.model.denoiser(x, t, null_condition(self.model.network, len(x)))
 
 
 def needs_plane(data: Dataset, kind: str) -> None:

@@ -15,7 +15,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Batch, Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.models import Diffusion
-from unnoise.models.conditions import unconditional
+from unnoise.networks import null_condition
 from unnoise.plots import Plane, animate, evenly, panels, scatter_strip, strip
 from unnoise.recipes.pictures import drawable, info_of, is_picture, size_of
 from unnoise.recipes.views.base import (
@@ -186,7 +186,7 @@ class FewSteps(View):
         count = self.count if is_picture(info) else max(self.count, 1000)
         noise = Noise(self.seed, range(count))
         start = process.prior((count, *info.shape)).sample(noise.child("start"))
-        cond = unconditional(model.network, count)
+        cond = null_condition(model.network, count)
         if model.classes is not None and cond is not None:
             cond = type(cond)(label=torch.arange(count) % model.classes)
         rows: list[list[Tensor]] = []
