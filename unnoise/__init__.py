@@ -16,7 +16,7 @@ _NAMES = {
     "core.condition": "Condition",
     "core.distributions": "Categorical Normal",
     "core.errors": "InputError UnnoiseError",
-    "core.moments": "Moments",
+    "spaces.moments": "Moments",
     "core.noise": "Noise",
     "denoisers": """
         Autoguided ClassifierFree Empirical FixedLarge GuidanceInterval GuidanceRescale

@@ -7,7 +7,6 @@ from unnoise.core.distributions import Categorical as Categorical
 from unnoise.core.distributions import Normal as Normal
 from unnoise.core.errors import InputError as InputError
 from unnoise.core.errors import UnnoiseError as UnnoiseError
-from unnoise.core.moments import Moments as Moments
 from unnoise.core.noise import Noise as Noise
 from unnoise.denoisers import MMPS as MMPS
 from unnoise.denoisers import Autoguided as Autoguided
@@ -92,5 +91,6 @@ from unnoise.solvers import grid as grid
 from unnoise.solvers import integrate as integrate
 from unnoise.solvers import langevin as langevin
 from unnoise.solvers import trajectory as trajectory
+from unnoise.spaces.moments import Moments as Moments
 from unnoise.training import Training as Training
 from unnoise.training import fit as fit

@@ -10,6 +10,7 @@ import tarfile
 import time
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,6 @@ from tests.commands import POINTS, good, refused
 from tests.pictures import add, fill, pixels, png
 from unnoise.core.errors import InputError
 from unnoise.data import (
-    DataInfo,
     Look,
     RefusedFile,
     digits,
@@ -210,11 +210,11 @@ def test_labels_of_thousands_of_digits(tmp_path: Path):
 @pytest.mark.parametrize("text", ["9" * 5000, "9" * 19, "x" * 10**6, "-1", "²"])
 @pytest.mark.parametrize("names", [None, tuple("abcdefghijklmno"), ("x" * 10**6, "b")])
 def test_no_such_label(text: str, names: tuple[str, ...] | None):
-    fields = {**vars(digits().info), "class_names": names, "classes": 15}
+    info = replace(digits().info, class_names=names, classes=15)
     if text in (names or ()):
         return
     with pytest.raises(InputError) as caught:
-        DataInfo(**fields).label(text)
+        info.label(text)
     assert len(str(caught.value)) <= 200
 
 

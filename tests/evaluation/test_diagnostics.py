@@ -10,7 +10,6 @@ from tests.kinds import make
 from tests.small import diffusion, points
 from unnoise.catalogue.registry import names
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import Mixture
 from unnoise.evaluation import (
@@ -21,6 +20,7 @@ from unnoise.evaluation import (
     score_error,
 )
 from unnoise.processes import VE, VP
+from unnoise.spaces.moments import Moments
 from unnoise.testing.compare import draw
 
 

@@ -10,7 +10,6 @@ from unnoise.catalogue.registry import names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, Guided, Mixture, ScoreFunction
 from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson, log_prob, sensitivity
@@ -18,6 +17,7 @@ from unnoise.likelihood.divergence import Probed
 from unnoise.likelihood.flow_ode import AGAIN, AHEAD, _gregory, adams
 from unnoise.processes import EDM, VP, GaussianProcess, ItoSDE, SubVP
 from unnoise.processes.ito import scalar
+from unnoise.spaces.moments import Moments
 from unnoise.testing import Counted
 from unnoise.testing.compare import draw, worst
 

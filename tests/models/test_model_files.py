@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from unnoise.core.errors import DamagedFileError, InputError, StorageError
 from unnoise.models import Diffusion, Sampling, load, save
 from unnoise.networks import MLP
 from unnoise.networks.base import Network
+from unnoise.spaces import Space
 from unnoise.system.files import pack, unpack
 
 PLUGIN = '''
@@ -23,6 +25,7 @@ from __future__ import annotations
 from torch import nn
 import unnoise
 from unnoise.networks.base import Network
+from unnoise.spaces import Space
 
 
 @unnoise.register("network", "plugged")
@@ -64,8 +67,8 @@ def test_the_loaded_model_is_the_saved_one(tmp_path: Path):
     found = load(saved(model, tmp_path))
     assert same(weights(found), weights(model))
     assert found.sampling == model.sampling and found.recipe == model.recipe
-    assert vars(found.info).keys() == vars(model.info).keys()
-    for key, value in vars(model.info).items():
+    for key in (field.name for field in fields(model.info)):
+        value = getattr(model.info, key)
         other = getattr(found.info, key)
         assert torch.equal(other, value) if isinstance(value, Tensor) else other == value
     assert registry.spec(found) == registry.spec(model)
@@ -145,9 +148,31 @@ def test_wrong_suffix_and_missing_folder(tmp_path: Path):
 
 
 def test_a_future_format(tmp_path: Path):
-    path = altered(saved(diffusion(), tmp_path), {"format": 2})
-    with pytest.raises(InputError, match="has format 2; this version of unnoise reads 1"):
+    path = altered(saved(diffusion(), tmp_path), {"format": 3})
+    with pytest.raises(InputError, match="has format 3; this version of unnoise reads 1 and 2"):
         load(path)
+
+
+def test_what_training_knew_is_kept(tmp_path: Path):
+    """Counts of the classes, and how often a slot was hidden; of older files nobody knows."""
+    data = pictures()
+    model = trained(data, label_dropout=0.25)
+    file = saved(model, tmp_path)
+    found = load(file)
+    assert unpack(file)[0]["format"] == 2 and found.hidden == {"label": 0.25}
+    assert found.info.labels == data.info.labels and found.info.labels.counts == (20, 20, 20)
+    assert found.space == data.info.space == model.space
+    assert found.info.labels.frequencies.tolist() == [1 / 3] * 3
+    old = {k: v for k, v in unpack(file)[0]["data"].items() if k != "class_counts"}
+    found = load(altered(file, {"format": 1, "hidden": None, "data": old}))
+    assert found.hidden is None and found.info.labels.counts is None
+    assert found.info.labels.frequencies is None
+
+
+def test_the_space_of_a_model_before_its_training():
+    model = diffusion()
+    model.info = None
+    assert model.space == Space((2,)) and model.space.levels is None
 
 
 @pytest.mark.parametrize("kind", ["state", None])

@@ -1,6 +1,7 @@
 """``save`` makes the check that ``load`` makes, and ``fit(out=...)`` before the first step."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,6 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-import unnoise
 from tests.small import SETTINGS, Heard, diffusion, pictures, points
 from unnoise.catalogue import registry
 from unnoise.catalogue.registry import spec
@@ -62,7 +62,7 @@ def told_oddly(model: Diffusion) -> None:
 
 
 def described_oddly(model: Diffusion) -> None:
-    model.info = unnoise.data.DataInfo(**{**vars(points().info), "mean": torch.zeros(3)})
+    model.info = replace(points().info, mean=torch.zeros(3))
 
 
 SPOILED: list[tuple[Callable[[Diffusion], None], str]] = [

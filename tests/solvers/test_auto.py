@@ -5,11 +5,11 @@ import torch
 
 from tests.kinds import make
 from unnoise.catalogue.registry import names
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import Mixture
 from unnoise.processes import EDM, GaussianProcess
 from unnoise.solvers import DPMSolverPP, GaussianExponential, grid, integrate
+from unnoise.spaces.moments import Moments
 from unnoise.testing.compare import draw, worst
 
 

@@ -3,7 +3,8 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, NotRequired, TypeVar, cast, final
 
 import torch
@@ -14,10 +15,10 @@ from typing_extensions import TypedDict
 from unnoise.catalogue.ranges import NotNegative
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise, permutation
 from unnoise.data.clouds import Clouds
 from unnoise.data.names import Refusal
+from unnoise.spaces import Labels, Moments, Space
 from unnoise.system.documents import Whole, checked
 
 Maker = TypeVar("Maker")
@@ -50,6 +51,7 @@ class DataInfo:
         sha256: of the stored values and labels.
         licence: of the data, with its source.
         class_names: what the labels 0, 1 ... are called, None where they have no names.
+        class_counts: training examples of each class, None where nobody counted.
     """
 
     name: str
@@ -65,73 +67,49 @@ class DataInfo:
     sha256: str
     licence: str
     class_names: tuple[str, ...] | None = None
+    class_counts: tuple[int, ...] | None = None
 
     @property
     def channels(self) -> int:
         return self.shape[0]
 
+    @cached_property
+    def space(self) -> Space:
+        """What an event is."""
+        moments = Moments(self.mean, self.variance, self.covariance)
+        return Space(self.shape, self.levels, self.offset, self.scale, moments)
+
+    @property
+    def labels(self) -> Labels | None:
+        """The classes, their names and counts; None where there are none."""
+        if self.classes is None:
+            return None
+        return Labels(self.classes, self.class_names, self.class_counts)
+
     def to_model(self, stored: Tensor, u: Tensor | float = 0.5) -> Tensor:
         """Modelled values (B, *shape), float32, of stored ones; ``u`` is the place in a level."""
-        values = stored.float() + u if self.levels is not None else stored.float()
-        return self.offset + self.scale * values
+        return self.space.to_model(stored, u)
 
     def to_stored(self, x: Tensor) -> Tensor:
         """Stored values of modelled ones: the level that ``x`` lies in (int64), or a float."""
-        values = (x - self.offset) / self.scale
-        if self.levels is None:
-            return values
-        # float32 keeps x to a few parts in 2^23 of the range: a value made from the lower end of a
-        # level must not fall into the level below.
-        slack = 4 * torch.finfo(torch.float32).eps * self.levels
-        return (values + slack).floor().clamp(0, self.levels - 1).long()
+        return self.space.to_stored(x)
 
     def to_bytes(self, x: Tensor) -> Tensor:
         """Modelled images as uint8, shape (B, *shape): levels stretched over 0 ... 255."""
-        if self.levels is None:
-            raise InputError(f"data {self.name!r} has no levels; it cannot be shown as a picture.")
-        return (self.to_stored(x).float() * (255 / (self.levels - 1))).round().to(torch.uint8)
+        return self.space.to_bytes(x)
 
     def check_range(self, x: Tensor, what: str, slack: float = 0.0) -> None:
-        """Refuse modelled values that are none, such as pixels from 0 to 255.
-
-        Arguments:
-            x: any number of modelled values.
-            what: they are called in the refusal.
-            slack: how far beyond the range they may lie, beside half of its width.
-
-        Raises:
-            InputError: discrete data lies in another range.
-        """
-        if self.levels is None or not x.numel():
-            return
-        low, high = sorted((self.offset, self.offset + self.scale * self.levels))
-        room = (high - low) / 2 + slack
-        least, most = float(x.min()), float(x.max())
-        if least < low - room or most > high + room:
-            raise InputError(
-                f"{what} runs from {least:g} to {most:g}; this model's data lies in {low:g} to "
-                f"{high:g}. Use model.info.to_model(levels)."
-            )
+        """Refuse modelled values that are none; see ``Space.check_range``."""
+        self.space.check_range(x, what, slack)
 
     def label(self, text: str) -> int:
-        """The number of a class, given by its number or name.
-
-        Raises:
-            InputError: there is none.
-        """
-        if text in (self.class_names or ()):
-            return (self.class_names or ()).index(text)
-        if text.isascii() and text.isdigit() and len(text) < 19:
-            return int(text)
-        if self.class_names is None:
-            last = (self.classes or 1) - 1
-            raise InputError(f"label {short(text)}: give a number, 0 to {last}.")
-        known = ", ".join(self.class_names[:12]) + (", ..." if len(self.class_names) > 12 else "")
-        raise InputError(f"label {short(text)}: no such class. Known: {known}.")
+        """The number of a class, given by its number or name; see ``Labels.number``."""
+        return (self.labels or Labels(1, self.class_names)).number(text)
 
     def moments(self) -> Moments:
         """Mean, variance and, where it is known, covariance of the modelled data."""
-        return Moments(self.mean, self.variance, self.covariance)
+        assert self.space.moments is not None
+        return self.space.moments
 
 
 @dataclass(frozen=True)
@@ -221,8 +199,9 @@ class Dataset(ABC):
 
 def info_fields(info: DataInfo) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """A DataInfo as plain values for a header, and tensors for a payload."""
-    values = {k: v for k, v in vars(info).items() if not isinstance(v, Tensor) and v is not None}
-    tensors = {k: v for k, v in vars(info).items() if isinstance(v, Tensor)}
+    known = {f.name: getattr(info, f.name) for f in fields(info)}
+    values = {k: v for k, v in known.items() if not isinstance(v, Tensor) and v is not None}
+    tensors = {k: v for k, v in known.items() if isinstance(v, Tensor)}
     return values, tensors
 
 
@@ -240,13 +219,10 @@ def info_from(values: object, tensors: Mapping[str, Tensor]) -> DataInfo:
     wrong = _wrong_among(known, tensors)
     if wrong is not None:
         raise InputError(f"{what} is damaged: {wrong}.")
-    names = known.get("class_names")
-    fields: dict[str, Any] = {"classes": None, "levels": None, "covariance": None}
-    fields.update(known)
-    fields.update(tensors)
-    fields["shape"] = tuple(known["shape"])
-    fields["class_names"] = None if names is None else tuple(names)
-    return DataInfo(**fields)
+    read: dict[str, Any] = {"classes": None, "levels": None, "covariance": None, **known, **tensors}
+    listed = {k: tuple(cast(list[Any], v)) for k, v in read.items() if isinstance(v, list)}
+    read.update(listed)
+    return DataInfo(**read)
 
 
 _Length = Annotated[int, Interval(ge=1, le=2**31)]
@@ -266,6 +242,7 @@ class _Values(TypedDict):
     sha256: str
     licence: str
     class_names: NotRequired[list[str] | None]
+    class_counts: NotRequired[list[Whole] | None]
 
 
 def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:
@@ -284,10 +261,11 @@ def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:
     if values["scale"] == 0 or not math.isfinite(values["offset"] + values["scale"]):
         return f"offset and scale must be finite and scale not 0, not {values['scale']:g}"
     names, classes = values.get("class_names"), values.get("classes")
+    for what, listed in (("class_names", names), ("class_counts", values.get("class_counts"))):
+        if listed is not None and classes is not None and len(listed) != classes:
+            return f"{what} must be as many as classes, {classes}, not {len(listed)}"
     if names is None:
         return None
-    if classes is not None and len(names) != classes:
-        return f"class_names must be as many as classes, {classes}, not {len(names)}"
     return None if letters_fit(names) else f"class_names must have at most {_MOST_LETTERS} letters"
 
 

@@ -19,6 +19,7 @@ from unnoise.data.names import Refusal, writable
 
 _AT_ONCE = 8 << 20  # values in float64 when moments are taken
 _MOST_COVARIANCE = 1024
+_MOST_COUNTED = 1_000_000
 
 
 class Rows(Protocol):
@@ -248,10 +249,14 @@ def describe(
             raise InputError(
                 f"data {name!r} has values whose squares are too large; divide all by a number."
             )
+    classes = None if labels is None else len(class_names or ()) or int(labels.max()) + 1
+    counts = None
+    if labels is not None and classes is not None and classes <= _MOST_COUNTED:
+        counts = tuple(torch.bincount(labels, minlength=classes).tolist())
     return DataInfo(
         name=name,
         shape=tuple(stored.shape[1:]),
-        classes=None if labels is None else len(class_names or ()) or int(labels.max()) + 1,
+        classes=classes,
         levels=levels,
         offset=offset,
         scale=scale,
@@ -262,6 +267,7 @@ def describe(
         sha256=digest.hexdigest(),
         licence=licence,
         class_names=class_names,
+        class_counts=counts,
     )
 
 

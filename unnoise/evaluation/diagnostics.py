@@ -10,12 +10,12 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.denoisers.base import ScoreModel
 from unnoise.models.ode_model import OdeModel
 from unnoise.processes import GaussianProcess
+from unnoise.spaces.moments import Moments
 
 
 def score_error(

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
-from unnoise.core.moments import Moments
 from unnoise.denoisers import GaussianDenoiser, ScoreModel
+from unnoise.spaces.moments import Moments
 
 
 class Coordinates(ABC):

@@ -16,11 +16,11 @@ from unnoise.catalogue.ranges import MOST_STEPS, real, whole
 from unnoise.catalogue.registry import member
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.likelihood.coordinates import coordinates
 from unnoise.likelihood.divergence import Divergence, Hutchinson
 from unnoise.likelihood.given import check_answer, check_data
+from unnoise.spaces.moments import Moments
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What the command line, the engine and the evaluation see of any model."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, final
@@ -13,6 +13,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
 from unnoise.models.sampling import Sampling
 from unnoise.objectives import Loss
+from unnoise.spaces import Space
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,20 @@ class Model(nn.Module, ABC):
         recipe: tables of the recipe that trained it, for its file; empty where there was none.
         origin: the file it was read from; None for a model that was made in this process. What a
             file says of its data is a stranger's word: it opens nothing by itself.
+        hidden: share of the examples in which training hid a slot of the condition, by slot; None
+            where that is not known.
         reads: slots of the condition that it reads.
         guided: those that training hides in some rows, for guidance.
     """
 
     family: ClassVar[str] = "model"
-    kept: ClassVar[tuple[str, ...]] = ("info", "sampling", "recipe", "origin")  # by pickle, too
+    # What a pickle keeps beside the weights.
+    kept: ClassVar[tuple[str, ...]] = ("info", "sampling", "recipe", "origin", "hidden")
     info: DataInfo | None
     sampling: Sampling
     recipe: dict[str, Any]
     origin: Path | None = None
+    hidden: Mapping[str, float] | None = None
     reads: frozenset[str] = frozenset()
     guided: frozenset[str] = GUIDED
 
@@ -61,6 +66,12 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def classes(self) -> int | None:
         """Number of labels; None for a model without."""
+
+    @final
+    @property
+    def space(self) -> Space:
+        """What its events are; before training no more than their shape."""
+        return Space(self.shape) if self.info is None else self.info.space
 
     @abstractmethod
     def phases(self) -> list[Phase]:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 from torch.nn.parameter import is_lazy
 from typing_extensions import TypedDict
@@ -18,7 +19,8 @@ from unnoise.models.base import Model
 from unnoise.system.documents import checked
 from unnoise.system.files import pack, unpack, write_atomic
 
-FORMAT = 1
+FORMAT = 2
+_READ = (1, 2)  # formats that are read; what the older lacks counts as what the old code did
 
 
 # Shape and type of each weight; no shape where a lazy layer will have one later.
@@ -69,6 +71,8 @@ def _described(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
     document: dict[str, Any] = {"format": FORMAT, "kind": "model"}
     tables = {"model": spec(model), "sampling": _without_kind(spec(model.sampling))}
     document["recipe"] = {**model.recipe, **tables}
+    if model.hidden is not None:
+        document["hidden"] = dict(model.hidden)
     tensors: dict[str, Tensor] = {}
     if model.info is not None:
         document["data"], known = info_fields(model.info)
@@ -183,10 +187,10 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
     if document.get("kind") != "model":
         kind = short(document.get("kind", "nameless thing"))
         raise InputError(f"{file} holds no model but a {kind}.")
-    if document.get("format") != FORMAT:
+    if document.get("format") not in _READ:
         raise InputError(
             f"{file} has format {short(document.get('format'))}; this version of unnoise reads "
-            f"{FORMAT}."
+            f"{' and '.join(map(str, _READ))}."
         )
     recipe = checked(_Document, document, str(file))["recipe"]
     checked(_Recipe, recipe, str(file), more=True)
@@ -210,6 +214,7 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
     model.load_state_dict(state)
     model.sampling = sampling
     model.origin = file
+    model.hidden = document.get("hidden")
     model.recipe = {k: v for k, v in recipe.items() if k not in ("model", "sampling")}
     if "data" in document:
         known = {k.removeprefix("data."): v for k, v in tensors.items() if k.startswith("data.")}
@@ -236,6 +241,7 @@ class _Document(TypedDict):
     kind: str
     recipe: dict[str, Any]
     data: NotRequired[dict[str, Any]]
+    hidden: NotRequired[dict[str, Annotated[float, Interval(ge=0, le=1)]]]
 
 
 def _plugins(recipe: Mapping[str, Any]) -> str:

@@ -12,7 +12,6 @@ from unnoise.catalogue.ranges import LAST_SAMPLE, MOST_DRAWS, whole
 from unnoise.catalogue.registry import member
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, NetworkDenoiser
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
@@ -22,6 +21,7 @@ from unnoise.models.conditions import Labels, conditions
 from unnoise.models.interpolation import carry, slerp
 from unnoise.networks import null_condition
 from unnoise.solvers import DormandPrince, Solver
+from unnoise.spaces.moments import Moments
 from unnoise.system.threads import set_threads
 
 AT_ONCE = 256  # rows whose likelihood is computed together

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import Process
 from unnoise.solvers.base import Leg, Moved, Solver
+from unnoise.spaces.moments import Moments
 
 
 @register("solver", "ancestral")

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Positive
 from unnoise.catalogue.registry import register
-from unnoise.core.moments import Moments
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.grids import Grid
 from unnoise.solvers.multistep import (
@@ -21,6 +20,7 @@ from unnoise.solvers.multistep import (
     lagrange,
     newest,
 )
+from unnoise.spaces.moments import Moments
 
 
 def _quadrature(high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,9 @@ from unnoise.core.broadcast import check_batch
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Distribution, Normal
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
+from unnoise.spaces.moments import Moments
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ from annotated_types import Interval
 from torch import Tensor
 
 from unnoise.catalogue.registry import register
-from unnoise.core.moments import Moments
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.multistep import (
     Combination,
@@ -18,6 +17,7 @@ from unnoise.solvers.multistep import (
     lagrange,
     newest,
 )
+from unnoise.spaces.moments import Moments
 
 ToFour = Annotated[int, Interval(ge=1, le=4)]
 

@@ -11,10 +11,10 @@ from unnoise.catalogue.registry import register
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
 from unnoise.core.errors import NumbersError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import SDE
 from unnoise.solvers.base import Leg, Moved, Solver
+from unnoise.spaces.moments import Moments
 
 NODES = (0.0, 1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 ROWS = (

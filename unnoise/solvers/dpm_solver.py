@@ -9,7 +9,6 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Fraction
 from unnoise.catalogue.registry import register
-from unnoise.core.moments import Moments
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.multistep import (
     Combination,
@@ -17,6 +16,7 @@ from unnoise.solvers.multistep import (
     clean_weights,
     newest,
 )
+from unnoise.spaces.moments import Moments
 
 ToThree = Annotated[int, Interval(ge=1, le=3)]
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Positive
 from unnoise.core.condition import Condition
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.operators import Operator
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
 from unnoise.solvers.repaint import apart
+from unnoise.spaces.moments import Moments
 
 
 @final

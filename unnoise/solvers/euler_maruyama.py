@@ -7,11 +7,11 @@ from torch import Tensor
 
 from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import SDE
 from unnoise.processes.base import Local
 from unnoise.solvers.base import Leg, Moved, Solver
+from unnoise.spaces.moments import Moments
 
 
 @register("solver", "euler-maruyama")

@@ -12,9 +12,9 @@ from torch import Tensor
 from unnoise.catalogue.ranges import MOST_STEPS, Positive, whole
 from unnoise.catalogue.registry import member, register
 from unnoise.core.errors import InputError, short
-from unnoise.core.moments import Moments
 from unnoise.processes import SDE, GaussianProcess
 from unnoise.solvers.base import check_times
+from unnoise.spaces.moments import Moments
 
 
 class Grid(ABC):

@@ -11,11 +11,11 @@ from unnoise.catalogue.ranges import NotNegative, Positive
 from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
 from unnoise.solvers.runge_kutta import Heun
+from unnoise.spaces.moments import Moments
 
 
 class Raised(NamedTuple):

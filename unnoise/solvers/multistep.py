@@ -10,10 +10,10 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
+from unnoise.spaces.moments import Moments
 
 NODES, WEIGHTS = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(24))
 DEEPEST = 4  # as many predictions as any of them looks back on

@@ -8,12 +8,12 @@ from torch import Tensor
 from unnoise.catalogue.ranges import Draws, Positive
 from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
 from unnoise.solvers.langevin import Corrector, Langevin
 from unnoise.solvers.reverse_diffusion import ReverseDiffusion
+from unnoise.spaces.moments import Moments
 
 
 @final

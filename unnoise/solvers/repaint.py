@@ -9,11 +9,11 @@ from torch import Tensor
 from unnoise.catalogue.ranges import Draws
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.operators import Projection
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
+from unnoise.spaces.moments import Moments
 
 
 class Imposed(NamedTuple):

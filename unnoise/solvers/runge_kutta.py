@@ -9,10 +9,10 @@ from torch import Tensor
 
 from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.processes import SDE
 from unnoise.solvers.base import Leg, Moved, Solver
+from unnoise.spaces.moments import Moments
 
 
 class Tableau(NamedTuple):

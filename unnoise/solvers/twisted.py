@@ -11,11 +11,11 @@ from unnoise.catalogue.ranges import Draws
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.core.moments import Moments
 from unnoise.core.noise import Noise
 from unnoise.denoisers import Tilted
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
+from unnoise.spaces.moments import Moments
 
 
 class Swarm(NamedTuple):

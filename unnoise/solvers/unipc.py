@@ -8,7 +8,6 @@ from annotated_types import Interval
 from torch import Tensor
 
 from unnoise.catalogue.registry import register
-from unnoise.core.moments import Moments
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.multistep import (
     Combination,
@@ -16,6 +15,7 @@ from unnoise.solvers.multistep import (
     clean_weights,
     newest,
 )
+from unnoise.spaces.moments import Moments
 
 ToThree = Annotated[int, Interval(ge=1, le=3)]
 

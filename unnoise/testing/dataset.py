@@ -3,6 +3,7 @@
 import math
 from abc import ABC
 from collections.abc import Callable
+from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -124,6 +125,8 @@ class DatasetContract(ABC):
             assert data.info.classes is None
         else:
             assert data.info.classes == len(labels.unique()) == int(labels.max()) + 1
+            counts = data.info.class_counts  # None where an index lists examples and no classes
+            assert counts is None or counts == tuple(torch.bincount(labels).tolist())
 
     def test_same_data_same_hash(self) -> None:
         first, second = self.make().info, self.make().info
@@ -133,7 +136,8 @@ class DatasetContract(ABC):
     def test_info_round_trip(self) -> None:
         info = self.make().info
         again = info_from(*info_fields(info))
-        for name, value in vars(info).items():
+        for name in (field.name for field in fields(info)):
+            value = getattr(info, name)
             other = getattr(again, name)
             same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
             assert same, name

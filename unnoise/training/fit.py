@@ -76,7 +76,7 @@ def fit(
     folder = None if out is None else Path(out)
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder; give fit(..., out=...).")
-    with _knowing(model, data):
+    with _knowing(model, data, settings):
         wanted = None if folder is None else check(model)
     parallel.join()
     if parallel.rank() > 0:
@@ -101,17 +101,18 @@ def fit(
 
 
 @contextmanager
-def _knowing(model: Model, data: Dataset) -> Generator[None]:
+def _knowing(model: Model, data: Dataset, settings: Training) -> Generator[None]:
     """What a model's file will say of its data; as it was where training is refused."""
-    before = model.info, model.recipe, model.origin
+    before = model.info, model.recipe, model.origin, model.hidden
     model.info, model.origin = data.info, None
+    model.hidden = dict.fromkeys(sorted(model.reads & model.guided), settings.label_dropout)
     model.recipe = {k: v for k, v in model.recipe.items() if k != "data"}  # what it was before
     with contextlib.suppress(InputError):  # data of the user's own making has no recipe
         model.recipe["data"] = spec(data)
     try:
         yield
     except BaseException:
-        model.info, model.recipe, model.origin = before
+        model.info, model.recipe, model.origin, model.hidden = before
         raise
 
 

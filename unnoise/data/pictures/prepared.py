@@ -273,7 +273,7 @@ def prepared(
     if labels and info.class_names is not None:
         numbers = _numbers([line["label"] for line in lines], info.class_names, folder / names[1])
     if numbers is None:
-        info = replace(info, classes=None, class_names=None)
+        info = replace(info, classes=None, class_names=None, class_counts=None)
     texts = [line["text"] or "" for line in lines]
     data = PreparedDataset(
         info, Arrays(arrays), numbers, dequantize=dequantize, texts=texts if any(texts) else None

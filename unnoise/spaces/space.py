@@ -1,0 +1,97 @@
+"""The space of events: shape, levels, and the affine map from stored to modelled values."""
+
+import math
+from dataclasses import dataclass, field
+from typing import final
+
+import torch
+from torch import Tensor
+
+from unnoise.core.errors import InputError
+from unnoise.spaces.moments import Moments
+
+_TOGETHER = 4096  # places of all events that are computed together
+_MOST_TOGETHER = 64  # of them
+
+
+@final
+@dataclass(frozen=True)
+class Space:
+    """What an event is: all that a model takes and gives lies in *modelled values* of its space.
+
+    Discrete data has levels k = 0 ... levels - 1 and is modelled as
+    ``offset + scale (k + u)``, u in [0, 1) (1/2 is the middle of a level); continuous data as
+    ``offset + scale stored``.
+
+    Arguments:
+        shape: (C, H, W), (C, L), (D,) or any other.
+        levels: number of levels of a stored value, None for continuous data.
+        offset, scale: of the affine map.
+        moments: of the modelled values, where they are known.
+    """
+
+    shape: tuple[int, ...]
+    levels: int | None = None
+    offset: float = 0.0
+    scale: float = 1.0
+    moments: Moments | None = field(default=None, compare=False, repr=False)
+
+    def to_model(self, stored: Tensor, u: Tensor | float = 0.5) -> Tensor:
+        """Modelled values (B, *shape), float32, of stored ones; ``u`` is the place in a level."""
+        values = stored.float() + u if self.levels is not None else stored.float()
+        return self.offset + self.scale * values
+
+    def to_stored(self, x: Tensor) -> Tensor:
+        """Stored values of modelled ones: the level that ``x`` lies in (int64), or a float."""
+        values = (x - self.offset) / self.scale
+        if self.levels is None:
+            return values
+        # float32 keeps x to a few parts in 2^23 of the range: a value made from the lower end of a
+        # level must not fall into the level below.
+        slack = 4 * torch.finfo(torch.float32).eps * self.levels
+        return (values + slack).floor().clamp(0, self.levels - 1).long()
+
+    def to_bytes(self, x: Tensor) -> Tensor:
+        """Levels as uint8, shape (B, *shape), stretched over 0 ... 255.
+
+        Raises:
+            InputError: the data is continuous.
+        """
+        if self.levels is None:
+            raise InputError("continuous data has no levels; it cannot be shown as a picture.")
+        return (self.to_stored(x).float() * (255 / (self.levels - 1))).round().to(torch.uint8)
+
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Least and greatest modelled value of discrete data; None of continuous data."""
+        if self.levels is None:
+            return None
+        ends = self.offset, self.offset + self.scale * self.levels
+        return min(ends), max(ends)
+
+    def check_range(self, x: Tensor, what: str, slack: float = 0.0) -> None:
+        """Refuse modelled values that are none, such as pixels from 0 to 255.
+
+        Arguments:
+            x: any number of modelled values.
+            what: they are called in the refusal.
+            slack: how far beyond the range they may lie, beside half of its width.
+
+        Raises:
+            InputError: discrete data lies in another range.
+        """
+        if self.range is None or not x.numel():
+            return
+        low, high = self.range
+        room = (high - low) / 2 + slack
+        least, most = float(x.min()), float(x.max())
+        if least < low - room or most > high + room:
+            raise InputError(
+                f"{what} runs from {least:g} to {most:g}; this model's data lies in {low:g} to "
+                f"{high:g}. Use model.info.to_model(levels)."
+            )
+
+    @property
+    def together(self) -> int:
+        """Events that are best computed together: 64 at 8x8, 16 at 16x16, 1 from 64x64 on."""
+        return min(_MOST_TOGETHER, max(1, _TOGETHER // math.prod(self.shape[1:])))
