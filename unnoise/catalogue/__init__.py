@@ -1,1 +1,1 @@
-"""The registry of named parts, their tables and the checks at their construction."""
+"""Registry of named components, built from config tables and validated at construction."""

@@ -1,4 +1,4 @@
-"""Construction of registered objects: every call is checked once and noted, nothing is replaced.
+"""Validated construction of registered objects: a metaclass checks and records every call.
 
 A registered class keeps its own ``__init__``. Between the caller and it stands the class's own
 class: Python answers ``VP(beta_max=12)`` by ``type(VP).__call__(VP, beta_max=12)``, and that is
@@ -70,7 +70,7 @@ class Constructor:
 
     @functools.cached_property
     def members(self) -> dict[str, tuple[Any, bool]]:
-        """The family base of each parameter that takes a member, and whether it takes many.
+        """Parameters that take a registered object (member): its family's base, and whether many.
 
         Not before the first call: hints may name what is defined further down in the file.
         """
@@ -79,7 +79,7 @@ class Constructor:
 
     @functools.cached_property
     def schema(self) -> Schema:
-        """The check of everything else, made as late."""
+        """The schema of all other parameters, made at the first call."""
         return Schema(self.call)
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class Constructor:
     def read(
         self, arguments: dict[str, Any], where: str, fill: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The arguments with members built and every value checked.
+        """Validate arguments: members are built, every value is checked.
 
         Arguments:
             arguments: by name.
@@ -126,7 +126,7 @@ class Constructor:
         return values
 
     def make(self, arguments: dict[str, Any]) -> Any:
-        """The object of arguments that were read, with a note of them."""
+        """Build the object from validated arguments, and record them on it."""
         if self._ordinary:
             obj = self._call(**arguments)
         else:
@@ -144,7 +144,7 @@ class Constructor:
 
     @functools.cached_property
     def installed(self) -> Callable[..., Any]:
-        """The maker, every call of which goes through here."""
+        """The registered class or function, with every call validated by this constructor."""
         maker = self.maker
         if not isinstance(maker, type):
 
@@ -204,12 +204,12 @@ def constructor_of(maker: Callable[..., Any]) -> Constructor:
 
 
 def note_of(obj: object) -> tuple[Constructor, dict[str, Any]] | None:
-    """The constructor and the arguments an object was made by; None where it is not registered."""
+    """Constructor and arguments that an object was built from; None where it is not registered."""
     return getattr(obj, _NOTE, None)
 
 
 def described(obj: object) -> str:
-    """An object in one line: its class, and the arguments that are not the defaults."""
+    """One-line repr of an object: its class, and the arguments that are not the defaults."""
     note = note_of(obj)
     if note is None:
         return object.__repr__(obj)

@@ -1,4 +1,4 @@
-"""Ranges of constructor arguments, as types; the registry checks them. And of other arguments."""
+"""Range types of constructor arguments, which the registry checks; range checks of others."""
 
 from numbers import Integral
 from typing import Annotated, Any
@@ -39,7 +39,7 @@ Short = MaxLen(16)  # settings of which each costs time and memory
 
 
 def whole(value: Any, what: str, least: int, most: int, of: str = "") -> int:
-    """A whole number, of Python or numpy, in a range.
+    """Check that a value is a whole number, of Python or numpy, in a range.
 
     Arguments:
         value: what was given.
@@ -48,7 +48,7 @@ def whole(value: Any, what: str, least: int, most: int, of: str = "") -> int:
         of: what is counted, such as " of samples".
 
     Raises:
-        InputError: it is none, or outside.
+        InputError: it is not one, or outside.
     """
     number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
     if number is not None and least <= number <= most:
@@ -57,10 +57,10 @@ def whole(value: Any, what: str, least: int, most: int, of: str = "") -> int:
 
 
 def real(value: Any, what: str) -> float:
-    """A finite number, of Python, numpy or torch.
+    """Check that a value is a finite number, of Python, numpy or torch; gives a float.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not one.
     """
     try:
         number = float(value)

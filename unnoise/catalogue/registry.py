@@ -1,4 +1,4 @@
-"""The catalogue of everything with a name, where **the constructor is the schema**.
+"""Registry of all named components, where **the constructor is the schema**.
 
 ``@register("process", "vp")`` puts a class (or a function that returns an object) into the
 catalogue. A table ``{kind = "vp", beta_max = 12}`` then builds it, checked by pydantic against the
@@ -35,7 +35,7 @@ Maker = TypeVar("Maker", bound=Callable[..., Any])
 
 
 def register(family: str, name: str, number: str | None = None) -> Callable[[Maker], Maker]:
-    """Put a class or a function into the catalogue, under the ``kind`` it has in recipes.
+    """Register a class or a function under a ``kind``, its name in recipes (a decorator).
 
     Arguments:
         family: "process", "network", "dataset", "solver", "objective", "denoiser", "model" ...
@@ -72,7 +72,7 @@ def _is_short(family: str, value: object) -> bool:
 
 
 def names(family: str) -> list[str]:
-    """The kinds known in a family, sorted."""
+    """The registered kinds of a family, sorted."""
     return sorted(_CATALOGUE.get(family, {}))
 
 
@@ -82,7 +82,7 @@ def families() -> list[str]:
 
 
 def lookup(family: str, name: object, where: str = "") -> Callable[..., Any]:
-    """The registered class or function; an unknown name is answered with the nearest known one."""
+    """Look up a registered class or function; an error suggests the nearest known name."""
     table = _CATALOGUE.get(family, {})
     if not isinstance(name, str) or name not in table:
         raise InputError(
@@ -95,7 +95,7 @@ def lookup(family: str, name: object, where: str = "") -> Callable[..., Any]:
 def build(
     family: str, value: object, where: str = "", fill: Mapping[str, Any] | None = None
 ) -> Any:
-    """Make an object from a recipe's table, or from a string that is short for one.
+    """Build a registered object from a recipe's table, or from a string that is short for one.
 
     Arguments:
         family: which catalogue to look into.
@@ -164,7 +164,7 @@ def construct(
 
 
 def member(base: type, value: Any) -> Any:
-    """What a constructor does with a member argument: objects pass, names and tables are built.
+    """Resolve a member argument to an object: objects pass, names and tables are built.
 
     Arguments:
         base: the family's base class, e.g. ``Head``.
@@ -182,7 +182,7 @@ def member(base: type, value: Any) -> Any:
 
 
 def spec(obj: Any) -> dict[str, Any]:
-    """The table that builds an equal object, every default spelled out.
+    """Serialise an object: the recipe table that builds an equal one, every default spelled out.
 
     Raises:
         InputError: the object, or one inside it, is not registered or holds a function or tensor.
@@ -230,7 +230,7 @@ def schema(family: str, name: str) -> dict[str, Any]:
 
 
 def load_plugin(path: str | Path) -> None:
-    """Run a file of the user's, named by the user, so that what it registers can be used.
+    """Load a plug-in: run a Python file that the user named, so that it can register its parts.
 
     Raises:
         InputError: there is no such file, or it fails; the message has the file's own error.
@@ -319,7 +319,7 @@ def _copied(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
 
 
 def written(base: Any, value: Any) -> Any:
-    """What a recipe says of a member: its table, or the number that is enough.
+    """Serialise a member for a recipe: its table, or the bare number that is short for it.
 
     Arguments:
         base: the family's base class.

@@ -8,7 +8,7 @@ from typing import Any
 
 
 def old_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a module some of whose names were changed.
+    """Module ``__getattr__`` that maps deprecated names to the new objects.
 
     Arguments:
         module: its ``__name__``.

@@ -1,4 +1,4 @@
-"""How a constructor is read and checked: its type hints are the schema."""
+"""Schema of a constructor from its type hints, validated by pydantic."""
 
 import difflib
 import functools
@@ -27,7 +27,7 @@ def parameters_of(call: Callable[..., Any]) -> dict[str, Any]:
 
 
 def member_of(annotation: Any) -> tuple[Any, bool] | None:
-    """The family base inside an annotation, and whether many are meant; None without one."""
+    """Registry family (its base class) in a type hint, and whether many are meant; None without."""
     if isinstance(annotation, type) and isinstance(getattr(annotation, "family", None), str):
         return annotation, False
     origin = typing.get_origin(annotation)
@@ -41,7 +41,7 @@ def member_of(annotation: Any) -> tuple[Any, bool] | None:
 
 
 def is_opaque(annotation: Any) -> bool:
-    """Whether values of this type (tensors, functions) are beyond what a recipe can hold."""
+    """Whether values of this type (tensors, functions) cannot be serialised to a recipe."""
     if member_of(annotation) is not None or annotation in _PLAIN or annotation is Ellipsis:
         return False
     origin = typing.get_origin(annotation)
@@ -56,7 +56,7 @@ def is_opaque(annotation: Any) -> bool:
 
 @functools.cache
 def model_of(call: Callable[..., Any]) -> Any:
-    """A pydantic model of a constructor's parameters; members and opaque ones pass unseen."""
+    """A pydantic model of a constructor's parameters; members and opaque ones pass unchecked."""
     import pydantic  # costs 0.1 s, and only who builds something needs it
 
     fields: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def model_of(call: Callable[..., Any]) -> Any:
 
 @final
 class Schema:
-    """The check of a constructor's arguments by its own type hints.
+    """Validation of a constructor's arguments by its own type hints.
 
     Arguments:
         call: the constructor. Members and what no recipe can hold are not looked at here.
@@ -91,7 +91,7 @@ class Schema:
         self._validator: Any = model_of(call).__pydantic_validator__
 
     def read(self, arguments: Mapping[str, Any], where: str) -> tuple[dict[str, Any], list[str]]:
-        """All arguments as the hints want them, and what is wrong, one line each.
+        """Validate and convert all arguments; returns the values, and the errors, one line each.
 
         A whole number given for a float becomes one, a list becomes a tuple.
         """
@@ -134,13 +134,13 @@ def _line(error: dict[str, Any], parameters: Mapping[str, Any], where: str) -> s
 
 
 def nearest(word: str, known: Mapping[str, Any]) -> str:
-    """ " Did you mean ...?" with the known name nearest to a word, or nothing."""
+    """Spelling suggestion " Did you mean ...?" with the known name nearest to a word, or ""."""
     near = difflib.get_close_matches(word[:_LONGEST], known, 1)
     return f" Did you mean {near[0]!r}?" if near else ""
 
 
 def among(word: str, known: Mapping[str, Any]) -> str:
-    """``nearest``, and the first known names."""
+    """Spelling suggestion of ``nearest``, and the first known names."""
     names = list(known)
     count = 1
     while count < len(names) and len(", ".join(names[: count + 1])) <= _LONGEST:
@@ -150,7 +150,7 @@ def among(word: str, known: Mapping[str, Any]) -> str:
 
 
 def jsonable(value: Any) -> Any:
-    """Numbers of other libraries, and paths, as plain values."""
+    """JSON fallback: numbers of other libraries, and paths, as plain values."""
     if hasattr(value, "item") and getattr(value, "ndim", 1) == 0:
         return value.item()
     if isinstance(value, Path):

@@ -1,4 +1,4 @@
-"""Weights by name and by number: what wrappers do to their names, and how many there may be."""
+"""State-dict names without wrapper prefixes, and a limit on the number of parameters."""
 
 import threading
 from collections.abc import Generator, Iterable, Mapping
@@ -16,7 +16,7 @@ _WRAPPERS = frozenset({"_orig_mod", "module", "_checkpoint_wrapped_module"})
 
 
 def named_as(wanted: Iterable[str], weights: Mapping[str, Value]) -> dict[str, Value]:
-    """Weights under the names that are wanted, where only wrappers lie between the two.
+    """Rename a state dict to the wanted names, where only wrapper prefixes differ.
 
     Arguments:
         wanted: names such as ``network.out.weight``.
@@ -39,7 +39,7 @@ class _TooManyError(Exception):
 
 @contextmanager
 def at_most(numbers: int, weights: int, refusal: Exception) -> Generator[None]:
-    """Stop the making of a module as soon as it has more weights than it may have.
+    """Limit the number of parameters: stop building a module as soon as it has too many.
 
     A weight is counted where a module takes it, before it is given its first values: up to there
     the system has promised its memory and not given it.

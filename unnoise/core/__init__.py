@@ -1,1 +1,1 @@
-"""Values. They know nothing of diffusion."""
+"""Basic values that know nothing of diffusion: distributions, noise, conditions, errors."""

@@ -1,4 +1,4 @@
-"""Batches of data, and the one helper that lines a time (or any number a sample) up with them."""
+"""Broadcasting of times (one number a sample) against batches, and checks of a batch."""
 
 import torch
 from torch import Tensor
@@ -30,7 +30,7 @@ def match(t: Tensor, x: Tensor) -> Tensor:
 
 
 def double(t: Tensor | float) -> Tensor:
-    """Times and schedules are computed in float64, whatever the data's type."""
+    """A tensor or number as float64: times and schedules never take the data's type."""
     if isinstance(t, Tensor):
         # MPS has no float64; its times are scalars or one per sample, so they may go home.
         return t.cpu().double() if t.device.type == "mps" else t.double()
@@ -38,7 +38,7 @@ def double(t: Tensor | float) -> Tensor:
 
 
 def check_batch(x: Tensor, what: str) -> None:
-    """Refuse what is no batch of numbers.
+    """Check that a tensor is a batch of finite floating-point numbers, shape (B, *event).
 
     Arguments:
         x: to be of shape (B, *event), floating and finite.

@@ -100,7 +100,7 @@ class Condition:
         return torch.ones(len(first), dtype=torch.bool, device=first.device)
 
     def drop(self, keep: Tensor, slots: Iterable[str] | None = None) -> "Condition":
-        """Hide slots where ``keep``, shape (B,), bool, is False (hidden stays hidden).
+        """Condition dropout: hide slots where ``keep`` (B,), bool, is False; hidden stays hidden.
 
         Arguments:
             keep: the mask.
@@ -111,11 +111,11 @@ class Condition:
         return replace(self, keep={**(self.keep or {}), **masks}) if masks else self
 
     def null(self, slots: Iterable[str] | None = None) -> "Condition":
-        """The same batch with ``slots`` hidden in every row; as in ``drop``."""
+        """The null condition of classifier-free guidance: ``slots`` hidden in every row."""
         return self.drop(torch.zeros(len(self), dtype=torch.bool), slots)
 
     def cat(self, *others: "Condition") -> "Condition":
-        """Batches one after another; all must have the same slots. Tokens are padded alike."""
+        """Concatenate along the batch; all must have the same slots. Tokens are padded alike."""
         parts = [self, *others]
         if len({frozenset(c._given()) for c in parts}) > 1:
             raise InputError(

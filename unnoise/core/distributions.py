@@ -1,4 +1,4 @@
-"""The two laws everything is made of. A belief about clean data is one of these."""
+"""Probability distributions, normal and categorical. A belief p(x_0 | x_t) is one of these."""
 
 import math
 from abc import ABC, abstractmethod
@@ -13,7 +13,7 @@ from unnoise.core.noise import Noise
 
 
 class Distribution(ABC):
-    """A law over a batch of independent samples, shape (B, *event)."""
+    """Probability distribution over a batch of independent samples, shape (B, *event)."""
 
     mean: Tensor
     """Expected value, shape (B, *event)."""
@@ -33,7 +33,7 @@ class Distribution(ABC):
 
 @dataclass(frozen=True)
 class Normal(Distribution):
-    """Independent normals, N(mean, var).
+    """Diagonal Gaussian: independent normals, N(mean, var).
 
     Arguments:
         mean: shape (B, *event).
@@ -48,7 +48,7 @@ class Normal(Distribution):
 
     @property
     def variance(self) -> Tensor:
-        """``var`` spelled out, shape (B, *event)."""
+        """``var`` broadcast to the shape (B, *event)."""
         return self._like(self.var).expand_as(self.mean)
 
     def _like(self, var: Tensor | float) -> Tensor:
@@ -56,7 +56,7 @@ class Normal(Distribution):
         return torch.as_tensor(var, dtype=self.mean.dtype, device=self.mean.device)
 
     def reverse_var(self, lower: Tensor | float, coef: Tensor | float) -> Tensor | float:
-        """Variance of one step back: ``lower^(1 - lean) (lower + coef^2 Var[x_0 | x_t])^lean``.
+        """Variance of a reverse step: ``lower^(1 - lean) (lower + coef^2 Var[x_0 | x_t])^lean``.
 
         Arguments:
             lower: variance of the bridge when x_0 is known.
@@ -102,7 +102,7 @@ class Normal(Distribution):
 
 @dataclass(frozen=True)
 class Categorical(Distribution):
-    """Independent choices among K classes.
+    """Independent categorical distributions over K classes.
 
     Arguments:
         logits: unnormalised log-probabilities, shape (B, *event, K).

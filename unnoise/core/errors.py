@@ -1,4 +1,4 @@
-"""The errors a user may meet. Each message says what was given, what is accepted, what to do."""
+"""Exceptions and exit codes. Each message says what was given, what is accepted, what to do."""
 
 import re
 import reprlib
@@ -18,7 +18,7 @@ class UnnoiseError(Exception):
 
 
 class InputError(UnnoiseError, ValueError):
-    """What the user gave cannot be used: one line for each mistake.
+    """Invalid input of the user; the message has one line for each mistake.
 
     A line is at most ``LONGEST`` letters long, whatever was given: what is too long loses its
     middle. Of more than 20 lines the last says how many are left out.
@@ -31,13 +31,13 @@ class InputError(UnnoiseError, ValueError):
 
 
 class StorageError(UnnoiseError, OSError):
-    """A disk is full, a file cannot be read or written, memory has run out."""
+    """Storage failure: disk full, file not readable or writable, or out of memory."""
 
     exit_code = 3
 
 
 class DamagedFileError(InputError):
-    """A file is not what its name, header or checksum says."""
+    """Corrupted file: it is not what its name, header, schema or checksum says."""
 
 
 class NumbersError(UnnoiseError, ArithmeticError):
@@ -47,7 +47,7 @@ class NumbersError(UnnoiseError, ArithmeticError):
 
 
 class PeerError(UnnoiseError):
-    """Of several processes that work together one is gone, or never came."""
+    """A process of a distributed run is lost, or never joined."""
 
     exit_code = 3
 
@@ -61,7 +61,7 @@ class Interrupted(UnnoiseError):
 
 
 def memory_ran_out(error: BaseException) -> bool:
-    """Whether an error means that memory ran out (torch has no class of its own for the CPU's)."""
+    """Whether an error means out of memory (torch has no class of its own for the CPU's)."""
     said = str(error).lower()
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
@@ -70,12 +70,12 @@ def memory_ran_out(error: BaseException) -> bool:
 
 
 def short(value: object, most: int = _LONGEST_WORD) -> str:
-    """A value as a message shows it: its repr, with its middle left out where it is long."""
+    """Shortened repr of a value for a message, its middle left out where it is long."""
     return within(" ".join(_Short(most).repr(value).splitlines()), most)
 
 
 def within(text: str, most: int) -> str:
-    """A text of at most ``most`` letters; what is too long loses its middle."""
+    """Truncate a text to at most ``most`` characters by leaving out its middle."""
     if len(text) <= most:
         return text
     end = (most - 3) * 2 // 5
@@ -83,7 +83,7 @@ def within(text: str, most: int) -> str:
 
 
 def line_within(line: str, most: int = LONGEST) -> str:
-    """A message's line of at most ``most`` letters: long words lose their middle, then the line.
+    """Shorten a message's line to ``most`` letters: long words lose their middle, then the line.
 
     So its beginning, which names the setting, and its end, which says what to do, stay.
     """

@@ -1,4 +1,4 @@
-"""Every random number in the product comes from here.
+"""Counter-based random number generator: reproducible streams, one for each sample.
 
 A stream is a pure function: the draw depends on (seed, sample index, path of names, position)
 and on nothing else, not on the batch a sample happens to sit in, nor on what was drawn before.
@@ -57,8 +57,8 @@ class Noise:
         seed: any integer of at most a hundred digits; seeds 0 and 1 share nothing.
         index: the samples' numbers, one for each row of the tensors drawn, e.g. ``range(64)``.
 
-    Drawing is pure: the same call twice gives the same numbers. Whoever needs fresh ones takes a
-    child, ``noise.child("walk").child(3).normal(x)``; different paths are independent.
+    Drawing is pure: the same call twice gives the same numbers. Fresh ones come from a child
+    stream, ``noise.child("walk").child(3).normal(x)``; different paths are independent.
     """
 
     def __init__(self, seed: int, index: Sequence[int]) -> None:
@@ -133,13 +133,13 @@ class Noise:
 
 
 def permutation(noise: Noise, n: int) -> Tensor:
-    """A random order of 0 ... n-1 from the first stream of ``noise``, shape (n,), int64."""
+    """A random permutation of 0 ... n-1 from the first stream of ``noise``, shape (n,), int64."""
     keys = noise[:1].uniform(torch.empty(1, n, dtype=torch.float64))
     return keys[0].argsort(stable=True)
 
 
 def check_seed(seed: Any) -> None:
-    """Refuse what is no seed.
+    """Check that a seed is a whole number of at most a hundred digits.
 
     Raises:
         InputError: it is no whole number, of Python or numpy, or has more than a hundred digits.
@@ -150,7 +150,7 @@ def check_seed(seed: Any) -> None:
 
 
 def key(seed: int, *path: str | int) -> int:
-    """A 63-bit seed for foreign generators (torch's own, for dropout and weights)."""
+    """A 63-bit seed for other random generators (torch's own, for dropout and weights)."""
     check_seed(seed)
     text = "/".join(map(str, (seed, *path))).encode()
     return int.from_bytes(_digest(b"key", text)[:8], "little") >> 1
@@ -158,7 +158,7 @@ def key(seed: int, *path: str | int) -> int:
 
 @contextmanager
 def seeded(seed: int, *path: str | int) -> Generator[None, None, None]:
-    """Run torch's own draws (weight initialisation) from a seed, and put its state back after.
+    """Seed torch's own generators in a context (weight initialisation), and restore their state.
 
     Arguments:
         seed: any integer.

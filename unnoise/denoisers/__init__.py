@@ -1,4 +1,4 @@
-"""What is believed about the clean data."""
+"""Denoisers p(x_0 | x_t): exact, by networks, guided; parameterisations and score models."""
 
 from unnoise.catalogue.renamed import old_names
 from unnoise.denoisers.base import Denoiser, GaussianDenoiser, ScoreModel, SDEScore

@@ -1,4 +1,4 @@
-"""What a denoiser is: it says what it believes the clean data was."""
+"""Base classes of denoisers, p(x_0 | x_t), and of score models, grad log p_t(x)."""
 
 from abc import ABC, abstractmethod
 from typing import final
@@ -12,13 +12,13 @@ from unnoise.processes import SDE, GaussianProcess, Process
 
 
 class ScoreModel(nn.Module, ABC):
-    """Knows grad log p_t(x) of an SDE's marginals, and nothing more."""
+    """Score model: grad log p_t(x) of an SDE's marginals."""
 
     process: SDE
 
     @abstractmethod
     def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
-        """grad log p_t(x), shape (B, *event).
+        """Score grad log p_t(x), shape (B, *event).
 
         Arguments:
             x: states at time t, shape (B, *event).
@@ -30,7 +30,7 @@ class ScoreModel(nn.Module, ABC):
     def turn(
         self, x: Tensor, t: Tensor, cond: Condition | None = None
     ) -> tuple[Tensor, Distribution | None]:
-        """The probability-flow ODE in the process's own coordinate.
+        """Slope of the probability-flow ODE in the process's own coordinate.
 
         Arguments:
             x, t, cond: as for ``score``.
@@ -44,11 +44,11 @@ class ScoreModel(nn.Module, ABC):
     def land(
         self, x: Tensor, t: Tensor, cond: Condition | None = None
     ) -> tuple[Tensor, Distribution | None]:
-        """The last step, from ``t`` to the data at 0, and the belief; as in ``turn``."""
+        """Final denoising step, from ``t`` to the data at 0, and the belief; as in ``turn``."""
 
 
 class SDEScore(ScoreModel, ABC):
-    """The score of an SDE about which nothing else is known: it walks in x and t themselves."""
+    """Score model of a general SDE, whose ODE is solved in x and t themselves."""
 
     @final
     def turn(
@@ -65,13 +65,13 @@ class SDEScore(ScoreModel, ABC):
 
 
 class Denoiser(nn.Module, ABC):
-    """Knows p(x_0 | x_t), exactly or approximately, at every time of its process."""
+    """Denoiser: the posterior p(x_0 | x_t), exact or approximate, at every time of its process."""
 
     process: Process
 
     @abstractmethod
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Distribution:
-        """The belief about the clean data, a Distribution of shape (B, *event).
+        """The belief p(x_0 | x_t) about the clean data, a Distribution of shape (B, *event).
 
         Arguments:
             x: states at time t, shape (B, *event).
@@ -109,10 +109,10 @@ class GaussianDenoiser(Denoiser, ScoreModel):
 
     @final
     def noise(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
-        """Expected noise eps in x, shape (B, *event)."""
+        """Noise prediction: expected eps in x, shape (B, *event)."""
         return self.process.noise(self(x, t, cond).mean, x, t)
 
     @final
     def velocity(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
-        """dx/dt of the probability-flow ODE, shape (B, *event)."""
+        """Velocity dx/dt of the probability-flow ODE, shape (B, *event)."""
         return self.process.velocity(self(x, t, cond).mean, x, t)

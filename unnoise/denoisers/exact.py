@@ -1,4 +1,4 @@
-"""Beliefs in closed form: the ground truth that everything else is tested against."""
+"""Exact denoisers in closed form: the ground truth that everything else is tested against."""
 
 import math
 from typing import final
@@ -33,7 +33,7 @@ def _fits(x: Tensor, event: tuple[int, ...]) -> None:
 
 @final
 class Mixture(GaussianDenoiser):
-    """The exact belief when the data is a mixture of Gaussians, under any Gaussian process.
+    """Exact denoiser of a Gaussian mixture (GMM), under any Gaussian process.
 
     ``p(x_0) = sum_k w_k N(mean_k, cov_k)``.
 
@@ -142,9 +142,9 @@ class Mixture(GaussianDenoiser):
 
 @final
 class Empirical(GaussianDenoiser):
-    """The exact belief when the data is a finite set, each element equally likely.
+    """Exact denoiser of a finite data set (empirical distribution), each element equally likely.
 
-    What a network trained to perfection on that set would say: it only ever remembers.
+    A network trained to perfection on that set would equal it: it only memorises.
 
     Arguments:
         process: any Gaussian process.

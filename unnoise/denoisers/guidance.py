@@ -1,4 +1,4 @@
-"""How strongly a belief is pulled from what is believed anyway to what a condition says."""
+"""Guidance scale by noise level: constant, in a limited interval, or rescaled."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from unnoise.processes import GaussianProcess
 
 
 class Guidance(ABC):
-    """A scale at every noise level: 1 is plain conditional, 0 unconditional, always."""
+    """Guidance scale at every noise level: 1 is plain conditional, 0 unconditional, always."""
 
     family: ClassVar[str] = "guidance"
 
@@ -25,7 +25,7 @@ class Guidance(ABC):
 
     @abstractmethod
     def finish(self, mean: Tensor, given: Tensor) -> Tensor:
-        """The guided mean, mended by the plain conditional one; both (B, *event)."""
+        """The guided mean, corrected (rescaled) by the plain conditional one; both (B, *event)."""
 
     @final
     def scale_of(self, process: GaussianProcess, t: Tensor | float) -> Tensor:
@@ -49,7 +49,7 @@ class Guidance(ABC):
 @final
 @dataclass(frozen=True)
 class Constant(Guidance):
-    """The same scale at every noise level; a bare number means this.
+    """Constant guidance scale at every noise level; a bare number means this.
 
     Arguments:
         scale: 1 is plain conditional, 0 unconditional; tables that speak of a weight w mean
@@ -72,7 +72,7 @@ class Constant(Guidance):
 @final
 @dataclass(frozen=True)
 class GuidanceInterval(Guidance):
-    """Guidance at middle noise levels only; outside them the plain conditional belief.
+    """Guidance in a limited interval of noise levels; outside it the plain conditional belief.
 
     At high levels guidance costs variety, at low ones only time.
 
@@ -109,7 +109,7 @@ class GuidanceInterval(Guidance):
 @final
 @dataclass(frozen=True)
 class GuidanceRescale(Guidance):
-    """Guidance whose result keeps the spread of the plain conditional belief.
+    """Guidance rescale: the result keeps the standard deviation of the conditional mean.
 
     ``share mean std(given) / std(mean) + (1 - share) mean``, the standard deviations over each
     sample's own numbers: strong guidance else makes pictures too contrasty.

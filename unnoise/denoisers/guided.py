@@ -1,4 +1,4 @@
-"""Denoiser -> denoiser: pull the belief towards a condition."""
+"""Guidance as denoiser wrappers: classifier-free, autoguidance, classifier guidance."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -64,7 +64,7 @@ class ClassifierFree(GaussianDenoiser):
 
 @final
 class Autoguided(GaussianDenoiser):
-    """Guidance by a bad version of itself: ``mean = weaker + scale (inner - weaker)``.
+    """Autoguidance, by a weaker model: ``mean = weaker + scale (inner - weaker)``.
 
     Arguments:
         inner: the denoiser to guide.
@@ -100,7 +100,7 @@ class Autoguided(GaussianDenoiser):
 
 @final
 class Guided(Tilted):
-    """Guidance by any differentiable log-probability: Bayes' rule at the level of the score.
+    """Classifier guidance, by any differentiable log p(y | x_t): Bayes' rule for the score.
 
     ``mean = mean + scale sigma^2 / alpha grad log p(y | x_t)``.
 

@@ -1,4 +1,4 @@
-"""What a network's output means: the belief's mean is c_skip x + c_out network(c_in x, clock).
+"""Parameterisation and preconditioning: mean = c_skip x + c_out network(c_in x, clock).
 
 Every head reads only (alpha, sigma), so it works under every Gaussian process. Networks are fed
 the log signal-to-noise ratio, so that what they know survives a change of schedule.
@@ -18,7 +18,7 @@ from unnoise.processes import GaussianProcess
 
 
 class Scaling(NamedTuple):
-    """The three numbers of a head, each of the shape of the times, float64."""
+    """Preconditioning coefficients c_skip, c_out, c_in, each of the shape of the times, float64."""
 
     skip: Tensor
     out: Tensor
@@ -26,12 +26,12 @@ class Scaling(NamedTuple):
 
 
 def clock(alpha: Tensor, sigma: Tensor) -> Tensor:
-    """What a network is told of the time: log SNR clamped to [-20, 20]."""
+    """Noise-level input of a network (EDM's c_noise): log SNR clamped to [-20, 20]."""
     return (2 * (alpha.log() - sigma.log())).clamp(-20, 20)
 
 
 class Head(ABC):
-    """What the network predicts."""
+    """Parameterisation: what the network predicts, by c_skip, c_out and c_in."""
 
     family: ClassVar[str] = "head"
 
@@ -41,7 +41,7 @@ class Head(ABC):
 
     @final
     def check(self, process: GaussianProcess) -> None:
-        """Refuse a process under which this head's scaling is not finite.
+        """Check that this head's preconditioning is finite under a process.
 
         Raises:
             InputError: names the process and the heads that do work.
@@ -62,7 +62,7 @@ def _length(alpha: Tensor, sigma: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class Eps(Head):
-    """The network predicts the noise: ``x_0 = (x - sigma F) / alpha``.
+    """eps-prediction: the network predicts the noise, ``x_0 = (x - sigma F) / alpha``.
 
     References:
         Ho et al., Denoising diffusion probabilistic models, NeurIPS 2020, eq. 11.
@@ -76,7 +76,7 @@ class Eps(Head):
 @final
 @dataclass(frozen=True)
 class X0(Head):
-    """The network predicts the clean data: ``x_0 = F``."""
+    """x0-prediction: the network predicts the clean data, ``x_0 = F``."""
 
     def scaling(self, alpha: Tensor, sigma: Tensor) -> Scaling:
         return Scaling(torch.zeros_like(alpha), torch.ones_like(alpha), 1 / _length(alpha, sigma))
@@ -86,7 +86,7 @@ class X0(Head):
 @final
 @dataclass(frozen=True)
 class V(Head):
-    """The network predicts v, the derivative of the state in the angle.
+    """v-prediction: the network predicts v, the derivative of the state in the angle.
 
     On the circle, with rho^2 = alpha^2 + sigma^2: ``x_0 = (alpha x - sigma rho F) / rho^2``.
 
@@ -103,7 +103,7 @@ class V(Head):
 @final
 @dataclass(frozen=True)
 class Flow(Head):
-    """The network predicts eps - x_0: ``x_0 = (x - sigma F) / (alpha + sigma)``.
+    """Flow prediction: the network predicts eps - x_0, ``x_0 = (x - sigma F) / (alpha + sigma)``.
 
     Under the rectified process that is the velocity dx/dt.
 

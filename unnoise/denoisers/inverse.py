@@ -1,4 +1,4 @@
-"""Denoiser -> denoiser: beliefs about clean data of which something linear was measured.
+"""Posterior denoisers for linear inverse problems: pseudo-inverse guidance, moment matching.
 
 ``y = A x_0 + std eps``. By Bayes' rule at the level of the score (see ``Guided``), with
 ``p(y | x_t)`` taken as the normal law ``N(A x0_hat, std^2 + A C A^T)``: the methods differ in what
@@ -26,7 +26,7 @@ Map = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Seen:
-    """What a method may use at one state.
+    """Inputs of a posterior approximation at one state: residual, operator, scales.
 
     Arguments:
         away: ``y - A x0_hat``, shape (B, *measurement).
@@ -46,11 +46,11 @@ class Seen:
 
 
 class Method(ABC):
-    """Which combination of the measurements pulls the belief."""
+    """Approximation of the likelihood p(y | x_t), whose score guides the belief."""
 
     @abstractmethod
     def weigh(self, seen: Seen) -> Tensor:
-        """v, shape (B, *measurement), of ``mean + tweedie(A^T v)``."""
+        """Guidance vector v, shape (B, *measurement), of ``mean + tweedie(A^T v)``."""
 
 
 @final
@@ -126,7 +126,7 @@ def _solved(seen: Seen, covariance: Map, iterations: int) -> Tensor:
 
 @final
 class Posterior(Tilted):
-    """The belief about clean data of which ``Condition.measured`` was measured.
+    """Posterior denoiser, p(x_0 | x_t, y) approximately, of y = ``Condition.measured``.
 
     ``mean + sigma^2 / alpha (d mean / d x)^T A^T v`` with v by the method.
 

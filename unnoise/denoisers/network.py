@@ -1,4 +1,4 @@
-"""A network that has learned to denoise."""
+"""Denoiser from a neural network: parameterisation (head), preconditioning, variance."""
 
 from typing import final
 
@@ -17,7 +17,7 @@ from unnoise.processes import GaussianProcess
 
 @final
 class NetworkDenoiser(GaussianDenoiser):
-    """Belief mean = c_skip x + c_out network(c_in x, clock, cond).
+    """Preconditioned network denoiser: mean = c_skip x + c_out network(c_in x, clock, cond).
 
     A network with more outputs gives the mean's first; the variance reads the rest.
 

@@ -1,4 +1,4 @@
-"""Scores of SDEs about which nothing else is known."""
+"""Score models of general SDEs: a function or a network."""
 
 from collections.abc import Callable
 from typing import final
@@ -15,7 +15,7 @@ from unnoise.processes import SDE
 
 @final
 class ScoreFunction(SDEScore):
-    """grad log p_t(x) given as a function, under any SDE.
+    """Score grad log p_t(x) given as a function, under any SDE.
 
     Arguments:
         process: any SDE.
@@ -33,7 +33,7 @@ class ScoreFunction(SDEScore):
 
 @final
 class NetworkScore(SDEScore):
-    """A network that is itself the score of an SDE: ``score = network(x, clock, cond)``.
+    """Score network of an SDE: ``score = network(x, clock, cond)``.
 
     Arguments:
         network: any Network with as many outputs as inputs.

@@ -1,4 +1,4 @@
-"""Beliefs about a law that something known is multiplied into."""
+"""Denoisers of a reweighted (twisted) law p(x_t) w(x_t), with the weight TDS needs."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from unnoise.denoisers.base import GaussianDenoiser
 
 @dataclass(frozen=True)
 class Tilt:
-    """What is believed without and with that which is known.
+    """Beliefs under p(x_t) and under the twisted p(x_t) w(x_t), and log w.
 
     Arguments:
         plain: the belief of the law alone.
@@ -28,11 +28,11 @@ class Tilt:
 
 
 class Tilted(GaussianDenoiser, ABC):
-    """A denoiser of ``p(x_t) w(x_t)`` where w stands for something known of the sample."""
+    """Denoiser of a reweighted (twisted) law ``p(x_t) w(x_t)``, such as w = p(y | x_t)."""
 
     @abstractmethod
     def tilt(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tilt:
-        """Both beliefs and the weight; arguments as of ``forward``."""
+        """Untwisted and twisted belief, and the log weight; arguments as of ``forward``."""
 
     @final
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:

@@ -1,4 +1,4 @@
-"""How sure a network denoiser is: its belief, once the mean is known."""
+"""Reverse variance: fixed small, fixed large, or learned (iDDPM)."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Variance(ABC):
 
     @abstractmethod
     def __call__(self, mean: Tensor, extra: Tensor, alpha: Tensor, sigma: Tensor) -> Normal:
-        """The belief.
+        """The belief p(x_0 | x_t) of this mean, with its variance.
 
         Arguments:
             mean: its mean, shape (B, *event).
@@ -36,7 +36,7 @@ class Variance(ABC):
 @final
 @dataclass(frozen=True)
 class FixedSmall(Variance):
-    """No doubt at all: the "fixed small" variance of DDPM's reverse chain, exact for DDIM.
+    """Fixed small reverse variance (DDPM): Var[x_0 | x_t] = 0, exact for DDIM.
 
     References:
         Ho et al., Denoising diffusion probabilistic models, NeurIPS 2020, section 3.2.
@@ -50,7 +50,7 @@ class FixedSmall(Variance):
 @final
 @dataclass(frozen=True)
 class FixedLarge(Variance):
-    """The doubt about Gaussian data: ``sigma^2 / (alpha^2 + sigma^2 precision)``.
+    """Fixed large variance, of Gaussian data: ``sigma^2 / (alpha^2 + sigma^2 precision)``.
 
     DDPM's "fixed large" variance of a step back, ``beta_t``, is that of ``precision = 1`` where
     alpha^2 + sigma^2 = 1, and that of ``precision = 0`` where alpha = 1.
@@ -72,10 +72,10 @@ class FixedLarge(Variance):
 @final
 @dataclass(frozen=True)
 class LearnedRange(Variance):
-    """Between "point" and "fixed-large", learned: ``log Var = v log large + (1 - v) log small``.
+    """Learned variance (iDDPM), an interpolation: ``log Var = v log large + (1 - v) log small``.
 
-    Of the variances of a step back, for each number of the event; v is the sigmoid of the network's
-    second set of channels (the network is made with ``outputs = 2``). "elbo" and "hybrid" teach it.
+    Of the reverse variances of "point" and "fixed-large", elementwise; v is the sigmoid of the
+    network's second set of channels (made with ``outputs = 2``). "elbo" and "hybrid" train it.
 
     Arguments:
         precision: 1 / variance of the modelled data, as of "fixed-large".

@@ -1,4 +1,4 @@
-"""Tensors in, tensors out."""
+"""Neural networks: MLP, U-Net, noise-conditional classifiers."""
 
 from unnoise.networks.base import HasNull, Network, Prepares, null_condition
 from unnoise.networks.classifiers import ClassifierNetwork, HalfUNet, MLPClassifier

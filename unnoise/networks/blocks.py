@@ -23,7 +23,7 @@ def norm(channels: int) -> nn.GroupNorm:
 
 @final
 class ResidualBlock(nn.Module):
-    """Two convolutions around an identity; the context scales and shifts between them.
+    """Residual block of two convolutions; the context scales and shifts (adaptive group norm).
 
     Arguments:
         axes: 1 or 2 spatial axes.

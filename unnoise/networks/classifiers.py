@@ -1,4 +1,4 @@
-"""Networks that tell what a noisy event shows."""
+"""Noise-conditional classifier networks, as for classifier guidance."""
 
 import math
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ from unnoise.networks.mlp import Trunk
 
 
 class ClassifierNetwork(nn.Module, ABC):
-    """Base of every network that tells classes apart.
+    """Base class of classifier networks for noisy events.
 
     Attributes:
         shape: the event shape it was made for.
@@ -32,7 +32,7 @@ class ClassifierNetwork(nn.Module, ABC):
 
     @final
     def forward(self, x: Tensor, clock: Tensor) -> Tensor:
-        """Logits, shape (B, classes).
+        """Class logits, shape (B, classes).
 
         Arguments:
             x: inputs, shape (B, *shape).
@@ -56,7 +56,7 @@ class ClassifierNetwork(nn.Module, ABC):
 @register("classifier", "mlp")
 @final
 class MLPClassifier(ClassifierNetwork):
-    """A multilayer perceptron over the flattened event.
+    """MLP classifier: a multilayer perceptron over the flattened event.
 
     Arguments:
         shape: event shape, any number of axes.
@@ -87,7 +87,7 @@ class MLPClassifier(ClassifierNetwork):
 
 @final
 class AttentionPool(nn.Module):
-    """All positions as one vector: their mean asks, and every position answers.
+    """Attention pooling: the query is the mean over positions, keys and values all positions.
 
     Arguments:
         channels: channels in.
@@ -125,7 +125,7 @@ class AttentionPool(nn.Module):
 @register("classifier", "half-unet")
 @final
 class HalfUNet(ClassifierNetwork):
-    """The way down of a U-Net, pooled by attention.
+    """Classifier from the encoder half of a U-Net, with attention pooling.
 
     Arguments:
         shape: event shape (C, L) or (C, H, W); every length divisible by patch 2^(levels - 1).

@@ -1,4 +1,4 @@
-"""The way down of a U-Net, which the networks that read a picture share."""
+"""Encoder (downsampling path) of a U-Net, shared by UNet and HalfUNet."""
 
 from typing import final
 
@@ -11,7 +11,7 @@ from unnoise.networks.patches import split
 
 @final
 class Descent(nn.Module):
-    """Residual blocks at ever lower resolution.
+    """U-Net encoder: residual blocks at ever lower resolution.
 
     Arguments:
         shape: event shape (C, L) or (C, H, W); every length divisible by patch 2^(levels - 1).
@@ -64,7 +64,7 @@ class Descent(nn.Module):
             self.down.append(stage)
 
     def forward(self, x: Tensor, context: Tensor) -> list[Tensor]:
-        """What every layer gives, highest resolution first; the last is the lowest."""
+        """Features of every layer, for skip connections: highest resolution first, lowest last."""
         h = self.into(split(x, self.patch))
         skips = [h]
         for level, stage in enumerate(self.down):

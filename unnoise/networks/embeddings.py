@@ -1,4 +1,4 @@
-"""How a network hears of the noise level and of the condition."""
+"""Noise-level (time) embedding by Fourier features, and class-label embedding."""
 
 import math
 from typing import final
@@ -12,7 +12,7 @@ from unnoise.core.errors import InputError
 
 
 def fourier(clock: Tensor, size: int) -> Tensor:
-    """cos and sin of the clock at ``size // 2`` frequencies, computed in float32.
+    """Fourier features (time embedding): cos and sin of the clock at ``size // 2`` frequencies.
 
     Arguments:
         clock: log SNR, shape (B,), in [-20, 20]; divided by 8, which is log(sigma) / 4 where
@@ -31,7 +31,7 @@ def fourier(clock: Tensor, size: int) -> Tensor:
 
 @final
 class Context(nn.Module):
-    """Clock and label as one vector, which every block of a network reads.
+    """Embedding of noise level and class label in one vector, which every block reads.
 
     Arguments:
         width: size of the vector.
@@ -46,7 +46,7 @@ class Context(nn.Module):
         self.label = None if classes is None else nn.Embedding(classes + 1, width)
 
     def forward(self, clock: Tensor, cond: Condition | None) -> Tensor:
-        """Shape (B, width).
+        """Embedding vector, shape (B, width).
 
         Raises:
             InputError: a label is out of range (looked for on the CPU only: a GPU would wait).
@@ -64,7 +64,7 @@ class Context(nn.Module):
 
 
 def zero(layer: nn.Module) -> nn.Module:
-    """Start a layer at zero, so that what it adds starts at nothing."""
+    """Zero-initialise a layer, so that what it adds starts at nothing."""
     for parameter in layer.parameters():
         nn.init.zeros_(parameter)
     return layer

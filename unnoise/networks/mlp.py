@@ -36,7 +36,7 @@ class _Block(nn.Module):
 
 @final
 class Trunk(nn.Module):
-    """What a multilayer perceptron does before its last layer.
+    """MLP body: a residual multilayer perceptron without its last layer.
 
     Arguments:
         size: numbers in.
@@ -71,7 +71,7 @@ class Trunk(nn.Module):
 @register("network", "mlp")
 @final
 class MLP(Network):
-    """Multilayer perceptron over the flattened event; clock and label scale, shift and gate it.
+    """MLP over the flattened event; clock and label act by adaptive layer norm (adaLN).
 
     Arguments:
         shape: event shape, any number of axes.

@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def split(x: Tensor, side: int) -> Tensor:
-    """(B, C, n, ...) as (B, C side^axes, n / side, ...)."""
+    """Space to depth (patchify): (B, C, n, ...) as (B, C side^axes, n / side, ...)."""
     axes = x.ndim - 2
     for axis in reversed(range(2, x.ndim)):
         x = x.unflatten(axis, (-1, side))
@@ -13,7 +13,7 @@ def split(x: Tensor, side: int) -> Tensor:
 
 
 def join(x: Tensor, side: int) -> Tensor:
-    """What ``split`` has split: (B, C side^axes, n / side, ...) as (B, C, n, ...)."""
+    """Depth to space, inverse of ``split``: (B, C side^axes, n / side, ...) as (B, C, n, ...)."""
     axes = x.ndim - 2
     x = x.unflatten(1, (-1, *[side] * axes))
     pairs = [i for axis in range(axes) for i in (2 + axes + axis, 2 + axis)]

@@ -20,7 +20,7 @@ from unnoise.networks.patches import join
 @register("network", "unet")
 @final
 class UNet(Network):
-    """Residual blocks down and up with skip connections, attention at the lowest resolution.
+    """U-Net: residual blocks down and up, skip connections, attention at the lowest resolution.
 
     Arguments:
         shape: event shape (C, L) or (C, H, W); every length divisible by patch 2^(levels - 1).

@@ -1,4 +1,4 @@
-"""What a denoiser is taught."""
+"""Training objectives: score matching, ELBO; loss weights and distributions of t."""
 
 from unnoise.catalogue.renamed import old_names
 from unnoise.objectives.base import Loss, Objective

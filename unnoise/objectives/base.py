@@ -1,4 +1,4 @@
-"""What an objective is: a number for each sample, smaller when the denoiser knows better."""
+"""Base class of training objectives (loss functions): one loss for each sample."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from unnoise.core.noise import Noise
 
 @dataclass(frozen=True)
 class Loss:
-    """What an objective returns.
+    """Per-sample loss of an objective, and figures for the log.
 
     Arguments:
         value: loss of each sample, shape (B,), differentiable.
@@ -24,7 +24,7 @@ class Loss:
 
 
 class Objective(ABC):
-    """Teaches a denoiser."""
+    """Training objective (loss function) of a denoiser."""
 
     family: ClassVar[str] = "objective"
 

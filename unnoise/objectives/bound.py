@@ -1,4 +1,4 @@
-"""The variational bound of a chain as a loss, alone and beside the simple loss."""
+"""Variational bound (ELBO, VLB) as a loss, alone and with the simple loss (hybrid)."""
 
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, final
@@ -87,9 +87,9 @@ def _bins(levels: int | None, low: float, high: float) -> Bins | None:
 @final
 @dataclass(frozen=True)
 class Elbo(Objective):
-    """The bound of ``-log p(x_0)`` by a chain of steps, in nats a dimension: L_T + sum_i L_i + L_0.
+    """ELBO: variational bound of ``-log p(x_0)``, in nats per dimension, L_T + sum_i L_i + L_0.
 
-    One step of the chain is drawn for each sample, large terms more often, and stands for all of
+    One step of the chain is drawn for each sample (importance sampling) and stands for all of
     them; ``prior``, ``steps`` and ``decoder`` are logged, each an unbiased estimate of its part.
     The minimiser is the exact denoiser, doubt included where the belief has any.
 
@@ -131,7 +131,7 @@ class Elbo(Objective):
 @final
 @dataclass(frozen=True)
 class Hybrid(Objective):
-    """The simple loss of the mean, and a little of the bound for the variance alone.
+    """Hybrid loss of iDDPM: the simple loss of the mean, and a little ELBO for the variance alone.
 
     ``w |mean - x_0|^2 / D + weight Elbo(mean held fixed)``, at one step of the chain drawn for each
     sample, with one denoiser call for both.

@@ -1,4 +1,4 @@
-"""Score matching without a denoiser: losses of any callable ``score(x)``, and of it at all levels.
+"""Score matching losses (explicit, implicit, sliced) of any ``score(x)``, and at noise levels.
 
 The functions are the papers' own, half the squared norm, for plain ``score(x)`` of plain data; the
 objectives apply them to ``denoiser.score`` at noise levels of a process. There all of them, and
@@ -26,7 +26,7 @@ Score = Callable[[Tensor], Tensor]
 
 
 def explicit_score_matching(score: Score, x: Tensor, known: Score) -> Tensor:
-    """``1/2 |score(x) - known(x)|^2``, for densities whose score is known.
+    """Explicit score matching: ``1/2 |score(x) - known(x)|^2``, where the score is known.
 
     Arguments:
         score: gives grad log p of each row, shape (B, *event) -> (B, *event).
@@ -44,9 +44,10 @@ def explicit_score_matching(score: Score, x: Tensor, known: Score) -> Tensor:
 
 
 def implicit_score_matching(score: Score, x: Tensor) -> Tensor:
-    """``tr(d score / dx) + 1/2 |score|^2`` with the exact trace, one backward pass a dimension.
+    """Implicit score matching: ``tr(d score / dx) + 1/2 |score|^2`` with the exact trace.
 
-    Its expectation over the data is that of explicit score matching, less a constant.
+    One backward pass per dimension. Its expectation over the data is that of explicit score
+    matching, less a constant.
 
     Arguments:
         score: of each row by itself, differentiable in x, shape (B, *event) -> (B, *event).
@@ -66,7 +67,7 @@ def implicit_score_matching(score: Score, x: Tensor) -> Tensor:
 
 
 def sliced_score_matching(score: Score, x: Tensor, directions: Tensor) -> Tensor:
-    """``v . (d score / dx) v + 1/2 (v . score)^2``, averaged over directions v.
+    """Sliced score matching: ``v . (d score / dx) v + 1/2 (v . score)^2``, averaged over v.
 
     Arguments:
         score: of each row by itself, differentiable in x, shape (B, *event) -> (B, *event).
@@ -85,7 +86,7 @@ def sliced_score_matching(score: Score, x: Tensor, directions: Tensor) -> Tensor
 
 
 def reduced_sliced_score_matching(score: Score, x: Tensor, directions: Tensor) -> Tensor:
-    """``v . (d score / dx) v + 1/2 |score|^2``: sliced score matching with less variance.
+    """Sliced score matching with less variance: ``v . (d score / dx) v + 1/2 |score|^2``.
 
     Arguments:
         score, x, directions: as of ``sliced_score_matching``.
@@ -147,9 +148,10 @@ def _at_levels(
 @final
 @dataclass(frozen=True)
 class ExplicitScoreMatching(Objective):
-    """``E_t w(t) sigma^4 / alpha^2 |score(x_t, t) - known(x_t, t)|^2``, a dimension.
+    """Explicit score matching at all noise levels, for densities whose score is known.
 
-    For densities that are known; it holds a model, so no recipe can name it.
+    ``E_t w(t) sigma^4 / alpha^2 |score(x_t, t) - known(x_t, t)|^2``, per dimension. It holds a
+    model, so no recipe can name it.
 
     Arguments:
         known: a model with the true score, e.g. a Mixture.
@@ -174,7 +176,9 @@ class ExplicitScoreMatching(Objective):
 @final
 @dataclass(frozen=True)
 class ImplicitScoreMatching(Objective):
-    """``E_t w(t) sigma^4 / alpha^2 (2 tr(d score / dx) + |score|^2)``, a dimension; small data.
+    """Implicit score matching at all noise levels, with the exact trace; for small data.
+
+    ``E_t w(t) sigma^4 / alpha^2 (2 tr(d score / dx) + |score|^2)``, per dimension.
 
     Arguments:
         times: the law of t.
@@ -201,7 +205,9 @@ class ImplicitScoreMatching(Objective):
 @final
 @dataclass(frozen=True)
 class SlicedScoreMatching(Objective):
-    """``E_t E_v w(t) sigma^4 / alpha^2 (2 v . (d score / dx) v + (v . score)^2)``, a dimension.
+    """Sliced score matching at all noise levels, by random projections v.
+
+    ``E_t E_v w(t) sigma^4 / alpha^2 (2 v . (d score / dx) v + (v . score)^2)``, per dimension.
 
     Arguments:
         projections: directions a sample, random signs; each costs a backward pass.
@@ -230,7 +236,9 @@ class SlicedScoreMatching(Objective):
 @final
 @dataclass(frozen=True)
 class ReducedSlicedScoreMatching(Objective):
-    """``E_t E_v w(t) sigma^4 / alpha^2 (2 v . (d score / dx) v + |score|^2)``, a dimension.
+    """Sliced score matching with reduced variance at all noise levels, by random projections v.
+
+    ``E_t E_v w(t) sigma^4 / alpha^2 (2 v . (d score / dx) v + |score|^2)``, per dimension.
 
     Arguments:
         projections: directions a sample, random signs; each costs a backward pass.

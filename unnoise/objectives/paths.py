@@ -1,4 +1,4 @@
-"""Score matching where no law of x_t is known: on paths that were simulated."""
+"""Score matching on simulated paths, for SDEs without closed-form marginals."""
 
 from dataclasses import dataclass
 from typing import final
@@ -18,11 +18,11 @@ from unnoise.processes import simulate
 @final
 @dataclass(frozen=True)
 class PathScoreMatching(Objective):
-    """``E_t t (2 v . (d score / dx) v + |score|^2)``, a dimension, on simulated paths, t uniform.
+    """Sliced score matching on simulated paths of any SDE, at uniform times.
 
-    Needs of the process only that it can be followed, so it teaches the score of any SDE. Where
-    the law of x_t is known the other objectives have less variance and no bias of the steps; no
-    recipe can name an SDE of functions, so none can name this. A score grows about
+    ``E_t t (2 v . (d score / dx) v + |score|^2)``, per dimension. The process need only be
+    simulated. Where the law of x_t is known the other objectives have less variance and no bias of
+    the steps; no recipe can name an SDE of functions, so none can name this. A score grows about
     like 1 / sqrt(t) towards the data, which the weight t evens out.
 
     Arguments:

@@ -18,10 +18,10 @@ from unnoise.objectives.weights import EpsWeight, Weight
 @final
 @dataclass(frozen=True)
 class Regression(Objective):
-    """``E_t E_eps w(t) |mean(x_t, t) - x_0|^2``, averaged over the event's dimensions.
+    """Denoising score matching (weighted regression): ``E_t E_eps w(t) |mean(x_t, t) - x_0|^2``.
 
-    Where times stand in for uniform ones, it is divided by their density. The minimiser is the
-    exact denoiser, whatever the weight and the law of times.
+    Averaged over the event's dimensions. Where times are importance-sampled, it is divided by their
+    density. The minimiser is the exact denoiser, whatever the weight and the law of times.
 
     Arguments:
         times: the law of t.

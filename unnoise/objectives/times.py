@@ -1,4 +1,4 @@
-"""Which noise levels are practised, and how often."""
+"""Distributions of the training time t (noise-level sampling)."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ TINY = torch.finfo(torch.float64).tiny
 
 
 class Times(ABC):
-    """A law of training times on [t_min, 1].
+    """Distribution of the training time t (timestep sampling) on [t_min, 1].
 
     Attributes:
         importance: whether the law stands in for the uniform one, with less variance: losses are
@@ -41,7 +41,7 @@ class Times(ABC):
 
     @final
     def correction(self, process: GaussianProcess, t: Tensor) -> Tensor:
-        """What the loss of a drawn time is multiplied by, of the shape of ``t``, float64."""
+        """Importance weight of the loss at a drawn time, of the shape of ``t``, float64."""
         if not self.importance:
             return torch.ones_like(t)
         return 1 / ((1 - process.t_min) * self.density(process, t).clamp(min=TINY))
@@ -56,7 +56,7 @@ class Times(ABC):
 @final
 @dataclass(frozen=True)
 class TimeUniform(Times):
-    """All times alike, as in DDPM and score SDE."""
+    """Uniform training times, as in DDPM and score SDE."""
 
     def times(self, process: GaussianProcess, u: Tensor) -> Tensor:
         return process.t_min + (1 - process.t_min) * u
@@ -69,7 +69,7 @@ class TimeUniform(Times):
 @final
 @dataclass(frozen=True)
 class LogNormal(Times):
-    """log(sigma / alpha) ~ N(mean, std^2), truncated to the process's own levels.
+    """Log-normal noise levels: log(sigma / alpha) ~ N(mean, std^2), cut to the process's range.
 
     Arguments:
         mean: of log(sigma / alpha), sigma in units of the modelled data.
@@ -107,7 +107,7 @@ class LogNormal(Times):
 @final
 @dataclass(frozen=True)
 class LikelihoodImportance(Times):
-    """Fewer of the times at which the likelihood weight leaves nothing to learn.
+    """Importance sampling of t for the likelihood weighting, to lower the loss's variance.
 
     The density is ``(-dSNR/dt) / (SNR + precision)``, normalised: log(SNR + precision) is uniform.
     On Gaussian data of that precision the exact denoiser's loss is then the same at every time.

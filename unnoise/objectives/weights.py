@@ -1,4 +1,4 @@
-"""How much an error counts at each noise level: w in ``w |mean - x_0|^2``.
+"""Loss weighting by noise level: w(t) in ``w |mean - x_0|^2``.
 
 Each named loss of the literature is the squared error of one prediction; in terms of the clean
 data it is a number w(t) that the process's schedule gives, in float64 and cast once.
@@ -18,7 +18,7 @@ from unnoise.processes.bound import snr_fall
 
 
 class Weight(ABC):
-    """The weight of a squared error at a noise level."""
+    """Loss weight w(t) of the squared error ``|mean - x_0|^2`` at a noise level."""
 
     family: ClassVar[str] = "weight"
 
@@ -36,7 +36,7 @@ def _snr(process: GaussianProcess, t: Tensor) -> Tensor:
 @final
 @dataclass(frozen=True)
 class EpsWeight(Weight):
-    """Error of the noise, ``alpha^2 / sigma^2``: DDPM's simple loss, score SDE's sigma^2."""
+    """Noise-loss weight, SNR = ``alpha^2 / sigma^2``: DDPM's simple loss, score SDE's sigma^2."""
 
     def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
         return _snr(process, t)
@@ -46,7 +46,7 @@ class EpsWeight(Weight):
 @final
 @dataclass(frozen=True)
 class X0Weight(Weight):
-    """Error of the clean data, 1."""
+    """Weight of the clean-data (x0) loss, 1."""
 
     def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
         return torch.ones_like(t, dtype=torch.float64)
@@ -56,7 +56,7 @@ class X0Weight(Weight):
 @final
 @dataclass(frozen=True)
 class VWeight(Weight):
-    """Error of v, ``(alpha^2 + sigma^2) / sigma^2`` = SNR + 1 (Salimans and Ho 2022, section 4)."""
+    """Weight of the v-prediction loss, SNR + 1 (Salimans and Ho 2022, section 4)."""
 
     def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
         alpha, sigma = process.scales(t)
@@ -67,7 +67,7 @@ class VWeight(Weight):
 @final
 @dataclass(frozen=True)
 class FlowWeight(Weight):
-    """Error of eps - x_0, ``(alpha + sigma)^2 / sigma^2``: the loss of rectified flow."""
+    """Weight of the flow-matching loss, of eps - x_0: ``(alpha + sigma)^2 / sigma^2``."""
 
     def __call__(self, process: GaussianProcess, t: Tensor) -> Tensor:
         alpha, sigma = process.scales(t)
@@ -78,7 +78,7 @@ class FlowWeight(Weight):
 @final
 @dataclass(frozen=True)
 class EDMWeight(Weight):
-    """Error of the raw output of the EDM head.
+    """EDM loss weight: error of the raw output of the EDM head.
 
     ``(sigma^2 + alpha^2 sigma_data^2) / (sigma sigma_data)^2``
 
@@ -101,7 +101,7 @@ class EDMWeight(Weight):
 @final
 @dataclass(frozen=True)
 class LikelihoodWeight(Weight):
-    """Error of the score times g^2, halved: ``g^2 alpha^2 / (2 sigma^4)`` = -1/2 dSNR/dt.
+    """Likelihood weighting, score loss times g^2 / 2: ``g^2 alpha^2 / (2 sigma^4)`` = -1/2 dSNR/dt.
 
     The integral of this loss over t, times the D numbers of an event, is the bound of -log p in
     nats, up to what does not depend on the denoiser. Draw t by "likelihood-importance": evenly
@@ -120,7 +120,7 @@ class LikelihoodWeight(Weight):
 @final
 @dataclass(frozen=True)
 class MinSNRWeight(Weight):
-    """The signal-to-noise ratio where it is below ``gamma``: ``min(SNR, gamma)``.
+    """Min-SNR weighting: the SNR clipped at ``gamma``, ``min(SNR, gamma)``.
 
     In terms of the noise's error that is ``min(SNR, gamma) / SNR``.
 
@@ -142,7 +142,7 @@ class MinSNRWeight(Weight):
 @final
 @dataclass(frozen=True)
 class SoftMinSNRWeight(Weight):
-    """Min-SNR without the corner: ``SNR gamma / (SNR + gamma)``.
+    """Soft min-SNR weighting, a smooth clip: ``SNR gamma / (SNR + gamma)``.
 
     Arguments:
         gamma: the ratio at which it has bent by half.

@@ -1,4 +1,4 @@
-"""Linear measurements of events, for inverse problems."""
+"""Linear forward operators of inverse problems: mask, greyscale, downscaling, blur, random rows."""
 
 from unnoise.operators.base import LinearOperator, Operator, Projection, check_linear
 from unnoise.operators.images import Blur, Downscale, Grey, Mask

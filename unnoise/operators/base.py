@@ -1,4 +1,4 @@
-"""Linear measurements ``y = A x`` of inverse problems: what is seen, and its adjoint."""
+"""Linear forward operators ``y = A x`` of inverse problems, with their adjoints."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from unnoise.core.noise import Noise
 
 
 class Operator(ABC):
-    """A linear map of events, and its adjoint."""
+    """Linear forward operator of an inverse problem, with its adjoint."""
 
     family: ClassVar[str] = "operator"
     keeps_range: ClassVar[bool] = False
@@ -29,7 +29,7 @@ class Operator(ABC):
 
 
 class Projection(Operator):
-    """An operator with ``A A^T = gain`` where it measures: what it sees can be replaced outright.
+    """Operator with ``A A^T = gain`` where it measures, so x can be projected onto ``A x = y``.
 
     Attributes:
         gain: square of the length that a unit measurement has.
@@ -39,13 +39,13 @@ class Projection(Operator):
 
     @final
     def impose(self, x: Tensor, y: Tensor) -> Tensor:
-        """The event nearest to ``x`` that measures ``y``: ``x - A^T A x / gain + A^T y / gain``."""
+        """Project ``x`` onto ``A x = y``: ``x - A^T A x / gain + A^T y / gain``."""
         return x - self.adjoint(self(x)) / self.gain + self.adjoint(y) / self.gain
 
 
 @final
 class LinearOperator(Operator):
-    """Any linear function of the user's; its adjoint comes from automatic differentiation.
+    """Operator from any linear function; its adjoint comes from automatic differentiation.
 
     Arguments:
         function: ``function(x)`` of shape (B, *measurement), of each row by itself.
@@ -79,7 +79,7 @@ class LinearOperator(Operator):
 
 
 def check_linear(operator: Operator, shape: tuple[int, ...]) -> None:
-    """Try an operator on random events.
+    """Check that an operator is linear and its adjoint correct, on random events.
 
     Raises:
         InputError: ``A (x + 2 z) = A x + 2 A z`` or ``<A x, y> = <x, A^T y>`` does not hold.

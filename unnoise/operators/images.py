@@ -1,4 +1,4 @@
-"""Measurements of images and signals: inpainting masks, grey, downscaling, blur."""
+"""Forward operators of images and signals: inpainting mask, greyscale, downscaling, blur."""
 
 from typing import Annotated, final
 
@@ -14,7 +14,7 @@ from unnoise.operators.base import Operator, Projection
 
 @final
 class Mask(Projection):
-    """Some of the numbers of an event; the others are measured as 0.
+    """Inpainting mask: the known numbers of an event; the others are measured as 0.
 
     Arguments:
         known: True (or above a half) where the event is seen; shape (*event,), or one that
@@ -43,7 +43,7 @@ class Mask(Projection):
 @register("operator", "grey")
 @final
 class Grey(Projection):
-    """The mean of an image's channels: (B, C, *space) as (B, 1, *space).
+    """Greyscale (colourisation): the mean of an image's channels, (B, C, *space) as (B, 1, *space).
 
     Arguments:
         channels: C.
@@ -66,7 +66,7 @@ class Grey(Projection):
 @register("operator", "downscale")
 @final
 class Downscale(Projection):
-    """Means over squares of ``factor`` points, for signals (B, C, L) and images (B, C, H, W).
+    """Downscaling (super-resolution): average pooling of (B, C, L) or (B, C, H, W) by ``factor``.
 
     Arguments:
         factor: side of a square; lengths divide by it.
@@ -97,7 +97,7 @@ class Downscale(Projection):
 @register("operator", "blur")
 @final
 class Blur(Operator):
-    """Convolution of each channel with a kernel; 0 (the middle of the range) beyond the border.
+    """Blur (deblurring): convolution of each channel with a kernel, zero padding at the border.
 
     Arguments:
         kernel: weights, an odd number along each axis: a list of numbers for signals, a list of

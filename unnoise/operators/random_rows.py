@@ -1,4 +1,4 @@
-"""Compressed sensing: random rows."""
+"""Compressed sensing: a random matrix with orthonormal rows."""
 
 import math
 from typing import final
@@ -18,7 +18,7 @@ _MOST_NUMBERS = 2**27  # in all directions together: a gigabyte in float64
 @register("operator", "random-rows")
 @final
 class RandomRows(Projection):
-    """Compressed sensing: inner products with random directions at right angles to each other.
+    """Compressed sensing: measurements by a random matrix with orthonormal rows.
 
     Arguments:
         shape: of the event.

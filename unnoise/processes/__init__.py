@@ -1,4 +1,4 @@
-"""How data becomes noise."""
+"""Forward (noising) processes: noise schedules, discrete chains, SDEs."""
 
 from unnoise.processes.base import SDE, Process
 from unnoise.processes.chains import (

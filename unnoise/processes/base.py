@@ -1,4 +1,4 @@
-"""What a process is: t = 0 is the data, t = 1 the prior, and the way between can be sampled."""
+"""Base classes of forward (noising) processes and SDEs: t = 0 is the data, t = 1 the prior."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ Bridge = Callable[[Any, Tensor], Distribution]
 
 
 class Process(ABC):
-    """A chain of laws from data (t = 0) to a prior (t = 1) whose bridges are known.
+    """Forward (noising) process from data (t = 0) to a prior (t = 1), with known bridges.
 
     Attributes:
         t_min: the smallest noisy time; grids step from it to 0, likelihoods are of p at t_min.
@@ -28,17 +28,17 @@ class Process(ABC):
 
     @abstractmethod
     def prior(self, shape: Sequence[int]) -> Distribution:
-        """The law at t = 1 that sampling starts from, for a batch of ``shape`` (B, *event)."""
+        """Prior: the law at t = 1 where sampling starts, for a batch of ``shape`` (B, *event)."""
 
     @abstractmethod
     def forward(self, x0: Tensor, t: Tensor | float) -> Distribution:
-        """q(x_t | x_0): clean data ``x0`` (B, *event) noised to times ``t``, shape () or (B,)."""
+        """Marginal q(x_t | x_0): data ``x0`` (B, *event) noised to times ``t``, () or (B,)."""
 
     @abstractmethod
     def bridge(
         self, belief: Any, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
     ) -> Distribution:
-        """q(x_s | x_t, x_0) averaged over a belief about x_0.
+        """Reverse step p(x_s | x_t): the bridge q(x_s | x_t, x_0) averaged over a belief about x_0.
 
         Arguments:
             belief: a Distribution over x_0, shape (B, *event).
@@ -49,7 +49,7 @@ class Process(ABC):
 
     @abstractmethod
     def bridges(self, times: Tensor) -> Sequence[Bridge]:
-        """``bridge`` from each of the times to the next, with what it can know made ready.
+        """Precomputed ``bridge`` from each of the times to the next.
 
         Arguments:
             times: falling, shape (N + 1,), float64.
@@ -60,15 +60,15 @@ class Process(ABC):
 
 
 class Local(ABC):
-    """An SDE at one time."""
+    """An SDE at one time, with its reverse Euler-Maruyama step."""
 
     @abstractmethod
     def back(self, x: Tensor, score: Tensor, size: float, z: Tensor | None) -> Tensor:
-        """``x - size reverse_drift + sqrt(size) L z``, a fresh tensor; without z no noise."""
+        """Step ``x - size reverse_drift + sqrt(size) L z``, a new tensor; without z no noise."""
 
 
 class SDE(ABC):
-    """dx = f(x, t) dt + L(x, t) dw, from t = 0 (data) to t = 1 (prior).
+    """Forward SDE dx = f(x, t) dt + L(x, t) dw, from t = 0 (data) to t = 1 (prior).
 
     Everything that walks an SDE backwards needs of L its action on a vector, the action of L L^T,
     and the divergence of L L^T: for a Gaussian process one number, zero and no more.
@@ -84,19 +84,19 @@ class SDE(ABC):
 
     @abstractmethod
     def prior(self, shape: Sequence[int]) -> Distribution:
-        """The law at t = 1 that sampling starts from, for a batch of ``shape`` (B, *event)."""
+        """Prior: the law at t = 1 where sampling starts, for a batch of ``shape`` (B, *event)."""
 
     @abstractmethod
     def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
-        """f(x, t), shape (B, *event); ``t`` has shape () or (B,)."""
+        """Drift f(x, t), shape (B, *event); ``t`` has shape () or (B,)."""
 
     @abstractmethod
     def diffuse(self, x: Tensor, t: Tensor | float, z: Tensor) -> Tensor:
-        """L(x, t) z, shape (B, *event); ``z`` has the shape of ``x``."""
+        """Diffusion times a vector: L(x, t) z, shape (B, *event); ``z`` has the shape of ``x``."""
 
     @abstractmethod
     def covariance(self, x: Tensor, t: Tensor | float, v: Tensor) -> Tensor:
-        """L L^T v, shape (B, *event)."""
+        """Diffusion covariance times a vector: L L^T v, shape (B, *event)."""
 
     @abstractmethod
     def covariance_divergence(self, x: Tensor, t: Tensor | float) -> Tensor:
@@ -104,7 +104,7 @@ class SDE(ABC):
 
     @abstractmethod
     def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """(length, angle) at ``t``, float64: the coordinate that Runge-Kutta solvers walk in.
+        """Change of variables of the Runge-Kutta solvers: (length, angle) at ``t``, float64.
 
         The state is x = length y, and y is followed over ``angle``, which rises with t.
         """
@@ -115,13 +115,13 @@ class SDE(ABC):
 
     @abstractmethod
     def local(self, times: Tensor) -> Sequence[Local]:
-        """The SDE at each of the times (N,), with what it can know made ready."""
+        """The SDE at each of the times (N,), coefficients precomputed where possible."""
 
     @final
     def reverse_drift(
         self, x: Tensor, t: Tensor | float, score: Tensor, share: float = 1.0
     ) -> Tensor:
-        """Drift of the walk back: ``f - share (div(L L^T) + L L^T score)``.
+        """Drift of the reverse SDE (or ODE): ``f - share (div(L L^T) + L L^T score)``.
 
         Arguments:
             x: states at time t, shape (B, *event).

@@ -1,4 +1,4 @@
-"""The variational bound of a chain, one term at a time, and what becomes of it in the limit.
+"""Terms of the variational bound (ELBO) of a chain, and their continuous-time limit.
 
 ``-log p(x_0) <= L_T + sum_i L_i + L_0``: how far the last law is from the prior, how far each step
 back is from the bridge that knows x_0, and how badly the last step guesses the data itself. All
@@ -19,7 +19,7 @@ from unnoise.processes.gaussian import GaussianProcess
 
 
 def snr_fall(process: GaussianProcess, t: Tensor | float) -> Tensor:
-    """How fast the signal-to-noise ratio falls: ``-d(alpha^2 / sigma^2)/dt = g^2 alpha^2/sigma^4``.
+    """Rate at which the SNR falls: ``-d(alpha^2 / sigma^2)/dt = g^2 alpha^2/sigma^4``.
 
     Half of it times ``|mean - x_0|^2`` is the limit of ``step_kl`` for a unit of time.
 
@@ -40,7 +40,7 @@ def snr_fall(process: GaussianProcess, t: Tensor | float) -> Tensor:
 @final
 @dataclass(frozen=True)
 class Bins:
-    """The levels of discrete data: intervals of equal width between ``low`` and ``high``.
+    """Quantisation levels of discrete data: intervals of equal width between ``low`` and ``high``.
 
     Arguments:
         levels: number of levels, >= 1.
@@ -62,7 +62,7 @@ class Bins:
             )
 
     def log_prob(self, law: Normal, x: Tensor) -> Tensor:
-        """Log-probability of the levels that ``x`` lies in, in nats, shape (B,).
+        """Discretised Gaussian log-likelihood of the levels ``x`` lies in, in nats, shape (B,).
 
         The first and the last level reach to infinity, so that the levels' sum is one.
 
@@ -90,7 +90,7 @@ class Bins:
 
 
 def prior_kl(process: Process, x0: Tensor) -> Tensor:
-    """L_T = KL(q(x_1 | x_0) || prior) in nats, shape (B,), float64; nothing in it is learned.
+    """Prior term of the bound, L_T = KL(q(x_1 | x_0) || prior), in nats, shape (B,), float64.
 
     Arguments:
         x0: clean data, shape (B, *event).
@@ -103,7 +103,7 @@ def prior_kl(process: Process, x0: Tensor) -> Tensor:
 def step_kl(
     process: Process, x0: Tensor, belief: Any, x: Tensor, t: Tensor | float, s: Tensor | float
 ) -> Tensor:
-    """L at one step: KL(q(x_s | x_t, x_0) || p(x_s | x_t)), both by the process's own bridge.
+    """Term of one step of the bound: KL(q(x_s | x_t, x_0) || p(x_s | x_t)), both by ``bridge``.
 
     Arguments:
         x0: clean data, shape (B, *event).
@@ -130,9 +130,9 @@ def decoder_loss(
     t: Tensor | float,
     bins: Bins | None = None,
 ) -> Tensor:
-    """L_0 = -log p(x_0 | x_t) at the last step, in nats, shape (B,), float64.
+    """Decoder (reconstruction) term L_0 = -log p(x_0 | x_t), in nats, shape (B,), float64.
 
-    The law is the bridge to time 0, ``N(mean, Var[x_0 | x_t])``. A belief without doubt has no
+    The law is the bridge to time 0, ``N(mean, Var[x_0 | x_t])``. A belief of variance 0 has no
     density there; it is given the noise's own variance ``sigma^2 / alpha^2`` (DDPM's beta_1).
 
     Arguments:

@@ -1,4 +1,4 @@
-"""Tabulated chains: alpha and sigma given at t = i / N, i = 1 ... N."""
+"""Discrete noise schedules (DDPM, SMLD): alpha and sigma given at t = i / N, i = 1 ... N."""
 
 import math
 from abc import ABC, abstractmethod
@@ -16,7 +16,7 @@ from unnoise.processes.gaussian import GaussianProcess
 
 
 class Betas(ABC):
-    """The noise that each step of a chain adds: beta_1 ... beta_N, each in (0, 1]."""
+    """Beta schedule: the noise that each step of a chain adds, beta_1 ... beta_N, in (0, 1]."""
 
     family: ClassVar[str] = "betas"
 
@@ -29,7 +29,7 @@ class Betas(ABC):
 @final
 @dataclass(frozen=True)
 class LinearBetas(Betas):
-    """Even steps from ``first`` to ``last``.
+    """Linear beta schedule: even steps from ``first`` to ``last``.
 
     Arguments:
         first, last: beta_1 and beta_N, in (0, 1).
@@ -51,7 +51,7 @@ class LinearBetas(Betas):
 @final
 @dataclass(frozen=True)
 class ScaledLinearBetas(Betas):
-    """Even steps of the square root, as in latent diffusion.
+    """Scaled-linear beta schedule: even steps of sqrt(beta), as in latent diffusion.
 
     Arguments:
         first, last: beta_1 and beta_N, in (0, 1).
@@ -74,7 +74,7 @@ class ScaledLinearBetas(Betas):
 @final
 @dataclass(frozen=True)
 class SigmoidBetas(Betas):
-    """``first + (last - first) sigmoid(u)``, u even from -width to width.
+    """Sigmoid beta schedule: ``first + (last - first) sigmoid(u)``, u even from -width to width.
 
     Arguments:
         first, last: limits of beta, in (0, 1).
@@ -99,7 +99,7 @@ class SigmoidBetas(Betas):
 @final
 @dataclass(frozen=True)
 class CosineBetas(Betas):
-    """Alpha-bar falls like a squared cosine; betas are clipped.
+    """Cosine beta schedule: alpha-bar falls like a squared cosine; betas are clipped.
 
     ``beta_i = min(1 - abar(i / N) / abar((i - 1) / N), most)``,
     ``abar(u) = cos^2((u + s) / (1 + s) pi / 2)``.
@@ -129,7 +129,7 @@ class CosineBetas(Betas):
 @final
 @dataclass(frozen=True)
 class ListedBetas(Betas):
-    """Betas written out.
+    """Beta schedule given as a list.
 
     Arguments:
         betas: beta_1 ... beta_N, each in (0, 1].
@@ -145,7 +145,7 @@ class ListedBetas(Betas):
 @final
 @dataclass(frozen=True)
 class ZeroTerminalSNR(Betas):
-    """Another schedule, shifted and scaled so that nothing of the signal is left at the end.
+    """Zero terminal SNR: another beta schedule, rescaled so that no signal is left at the end.
 
     ``sqrt(abar_i) <- (sqrt(abar_i) - sqrt(abar_N)) sqrt(abar_1) / (sqrt(abar_1) - sqrt(abar_N))``
 
@@ -167,7 +167,7 @@ class ZeroTerminalSNR(Betas):
 
 
 class Chain(GaussianProcess):
-    """What tabulated chains share: log alpha and log sigma, straight between the table's points.
+    """Base of discrete noise schedules: log alpha and log sigma, interpolated linearly in t.
 
     Exact on its own grid t = i / N, where every transition is the chain's. Below 1 / N the first
     segment goes on; t = 0 is the data as always.
@@ -257,7 +257,7 @@ class DDPMChain(Chain):
 @final
 @dataclass(frozen=True)
 class SMLDChain(Chain):
-    """SMLD's noise levels at t = i / N: ``alpha = 1``, sigmas geometric or written out.
+    """SMLD (NCSN) noise levels at t = i / N: ``alpha = 1``, sigmas geometric or given as a list.
 
     Arguments:
         sigma_min, sigma_max: first and last level, in units of the modelled data.

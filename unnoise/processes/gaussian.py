@@ -1,4 +1,4 @@
-"""Gaussian processes: give ``alpha(t)`` and ``sigma(t)``, everything else is derived here, once.
+"""Gaussian diffusion processes: all that follows from a noise schedule alpha(t), sigma(t).
 
 All of them are one circle. With the angle phi = atan2(sigma, alpha),
 ``x / sqrt(alpha^2 + sigma^2) = cos(phi) x_0 + sin(phi) eps``; a process is only the pace at which
@@ -39,7 +39,7 @@ def _added(alpha_s: Tensor, sigma_s: Tensor, alpha_t: Tensor, sigma_t: Tensor) -
 @final
 @dataclass(frozen=True)
 class LinearLocal(Local):
-    """f x and g, as two numbers.
+    """Drift f x and diffusion g of a Gaussian process at one time, as two numbers.
 
     Arguments:
         pull: f of the drift f x.
@@ -57,7 +57,7 @@ class LinearLocal(Local):
 @final
 @dataclass(frozen=True)
 class LinearBridge:
-    """A bridge as three numbers: N(keep x + coef x_0, lower), averaged over a belief about x_0."""
+    """Bridge q(x_s | x_t, x_0) = N(keep x_t + coef x_0, lower), averaged over a belief of x_0."""
 
     keep: float
     coef: float
@@ -69,7 +69,7 @@ class LinearBridge:
 
 
 class GaussianProcess(Process, SDE):
-    """x_t = alpha(t) x_0 + sigma(t) eps with eps ~ N(0, I).
+    """Gaussian diffusion process: x_t = alpha(t) x_0 + sigma(t) eps with eps ~ N(0, I).
 
     A subclass gives ``alpha`` and ``sigma`` on (0, 1]; at t = 0 they are 1 and 0 by definition.
 
@@ -90,7 +90,7 @@ class GaussianProcess(Process, SDE):
 
     @final
     def scales(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(alpha, sigma) at ``t``, shape () or (B,).
+        """Noise schedule (alpha, sigma) at ``t``, shape () or (B,).
 
         Arguments:
             t: times in [0, 1].
@@ -109,19 +109,19 @@ class GaussianProcess(Process, SDE):
 
     @final
     def rates(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """(d alpha / dt, d sigma / dt) at ``t``, by automatic differentiation, float64."""
+        """Derivatives (d alpha / dt, d sigma / dt), by automatic differentiation, float64."""
         t = double(t)
         return _slope(self.alpha, t), _slope(self.sigma, t)
 
     @final
     def angle(self, t: Tensor | float) -> Tensor:
-        """phi = atan2(sigma, alpha): 0 for data, pi/2 for noise alone."""
+        """Angle phi = atan2(sigma, alpha): 0 for data, pi/2 for noise alone."""
         alpha, sigma = self.scales(t)
         return torch.atan2(sigma, alpha)
 
     @final
     def log_snr(self, t: Tensor | float) -> Tensor:
-        """log(alpha^2 / sigma^2) = -2 log tan(phi); infinite where sigma or alpha is 0."""
+        """Log-SNR: log(alpha^2 / sigma^2) = -2 log tan(phi); infinite where sigma or alpha is 0."""
         alpha, sigma = self.scales(t)
         return 2 * (alpha.log() - sigma.log())
 
@@ -171,7 +171,7 @@ class GaussianProcess(Process, SDE):
 
     @final
     def check(self) -> None:
-        """Refuse a schedule that is no schedule, with a sentence.
+        """Check that alpha and sigma are a noise schedule: finite, with the SNR falling in t.
 
         Raises:
             InputError: alpha or sigma has the wrong shape or sign, is not a number, or the
@@ -213,7 +213,7 @@ class GaussianProcess(Process, SDE):
 
     @final
     def transition(self, s: Tensor | float, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """q(x_t | x_s) = N(a x_s, v) for s < t.
+        """Forward transition q(x_t | x_s) = N(a x_s, v) for s < t.
 
         Returns:
             (a, v) with a = alpha_t / alpha_s and v = sigma_t^2 - a^2 sigma_s^2, float64.
@@ -226,7 +226,7 @@ class GaussianProcess(Process, SDE):
     def bridge_scales(
         self, t: Tensor | float, s: Tensor | float, eta: Tensor | float = 1.0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """The bridge as numbers: q(x_s | x_t, x_0) = N(A x_t + B x_0, lower).
+        """Coefficients of the bridge: q(x_s | x_t, x_0) = N(A x_t + B x_0, lower).
 
         ``lower = eta^2 sigma_s^2 v / sigma_t^2``, ``A = sqrt(sigma_s^2 - lower) / sigma_t`` and
         ``B = alpha_s - A alpha_t``; eta = 1 is the chain's own posterior (Ho et al. 2020, eq. 6-7),
@@ -263,7 +263,7 @@ class GaussianProcess(Process, SDE):
 
     @final
     def linear_drift(self, t: Tensor | float) -> Tensor:
-        """f(t) of the drift f(t) x: alpha' / alpha, float64."""
+        """Drift coefficient f(t) of the drift f(t) x: alpha' / alpha, float64."""
         return self.rates(t)[0] / self.scales(t)[0]
 
     @final
@@ -272,7 +272,7 @@ class GaussianProcess(Process, SDE):
 
     @final
     def diffusion(self, t: Tensor | float) -> Tensor:
-        """g(t) of L(x, t) = g(t), of the shape of ``t``, float64."""
+        """Diffusion coefficient g(t), where L(x, t) = g(t), of the shape of ``t``, float64."""
         (_, sigma), (_, sigma_rate) = self.scales(t), self.rates(t)
         squared = 2 * sigma * sigma_rate - 2 * self.linear_drift(t) * sigma**2
         return squared.clamp(min=0).sqrt()
@@ -296,7 +296,7 @@ class GaussianProcess(Process, SDE):
 
     @final
     def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
-        """(rho, phi): the circle's radius sqrt(alpha^2 + sigma^2) and the angle."""
+        """Polar coordinates (rho, phi): the radius sqrt(alpha^2 + sigma^2) and the angle."""
         alpha, sigma = self.scales(t)
         return (alpha**2 + sigma**2).sqrt(), torch.atan2(sigma, alpha)
 
@@ -304,25 +304,25 @@ class GaussianProcess(Process, SDE):
 
     @final
     def score(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
-        """grad log p_t(x) = (alpha mean - x) / sigma^2, from the mean of the belief about x_0."""
+        """Score grad log p_t(x) = (alpha mean - x) / sigma^2, with mean = E[x_0 | x_t]."""
         alpha, sigma = self.scales(t, x)
         return (alpha * mean).sub_(x).div_(sigma**2)
 
     @final
     def noise(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
-        """Expected noise eps = (x - alpha mean) / sigma."""
+        """Noise prediction: expected eps = (x - alpha mean) / sigma."""
         alpha, sigma = self.scales(t, x)
         return (x - alpha * mean) / sigma
 
     @final
     def velocity(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
-        """dx/dt of the probability-flow ODE: alpha' mean + sigma' eps."""
+        """Velocity dx/dt of the probability-flow ODE: alpha' mean + sigma' eps."""
         alpha_rate, sigma_rate = (match(rate, x).to(x) for rate in self.rates(t))
         return alpha_rate * mean + sigma_rate * self.noise(mean, x, t)
 
     @final
     def turning(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
-        """d(x / rho) / d(phi) of the same ODE on the unit circle: cos(phi) eps - sin(phi) mean.
+        """v = d(x / rho) / d(phi) of the same ODE on the unit circle: cos(phi) eps - sin(phi) mean.
 
         Here rho = sqrt(alpha^2 + sigma^2). Finite at every t > 0 on every process.
         """

@@ -1,4 +1,4 @@
-"""A general Ito SDE: a drift and a diffusion, and no closed form."""
+"""General Ito SDE from a drift and a diffusion, without closed-form marginals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Action = Callable[[Tensor, Tensor, Tensor], Tensor]
 @final
 @dataclass(frozen=True)
 class Asked(Local):
-    """An SDE that is asked anew at every state.
+    """A general SDE at one time: drift and diffusion are evaluated at every state.
 
     Arguments:
         process: the SDE.
@@ -37,7 +37,7 @@ class Asked(Local):
 
 @final
 class ItoSDE(SDE):
-    """dx = drift(x, t) dt + L(x, t) dw with any drift and any L, also one that depends on x.
+    """General Ito SDE dx = drift(x, t) dt + L(x, t) dw, where L too may depend on x.
 
     L L^T and its divergence follow from L by automatic differentiation: the action of L^T is the
     transpose of the action of L, the divergence takes one product for each number of an event.
@@ -125,7 +125,7 @@ class ItoSDE(SDE):
 
 
 def simulate(process: SDE, x0: Tensor, times: Tensor, noise: Noise) -> Tensor:
-    """Follow an SDE from data towards noise by Euler-Maruyama.
+    """Simulate an SDE forward, from data towards noise, by Euler-Maruyama.
 
     Arguments:
         process: any SDE.
@@ -155,17 +155,17 @@ def simulate(process: SDE, x0: Tensor, times: Tensor, noise: Noise) -> Tensor:
 
 
 def scalar(g: Callable[[Tensor], Tensor]) -> Action:
-    """L(x, t) = g(t), as the ``diffusion`` of an ItoSDE."""
+    """Scalar diffusion L(x, t) = g(t), as the ``diffusion`` of an ItoSDE."""
     return lambda x, t, z: match(g(t), x).to(x) * z
 
 
 def diagonal(g: Field) -> Action:
-    """L(x, t) = diag(g(x, t)), as the ``diffusion`` of an ItoSDE; g keeps the shape of x."""
+    """Diagonal diffusion L(x, t) = diag(g(x, t)), for an ItoSDE; g keeps the shape of x."""
     return lambda x, t, z: g(x, t) * z
 
 
 def matrix(g: Field) -> Action:
-    """L(x, t) = g(x, t) of shape (B, D, D), as the ``diffusion`` of an ItoSDE."""
+    """Matrix diffusion L(x, t) = g(x, t) of shape (B, D, D), as the ``diffusion`` of an ItoSDE."""
 
     def action(x: Tensor, t: Tensor, z: Tensor) -> Tensor:
         return torch.einsum("bde,be->bd", g(x, t), z.flatten(1)).reshape(x.shape)

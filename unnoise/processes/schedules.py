@@ -1,4 +1,4 @@
-"""The Gaussian processes by name: each is a pair alpha(t), sigma(t)."""
+"""Noise schedules alpha(t), sigma(t) by name: VP, sub-VP, VE, EDM, cosine, rectified flow."""
 
 import math
 from abc import abstractmethod
@@ -20,7 +20,7 @@ def _rising(name: str, low: float, high: float) -> None:
 
 
 class LinearBeta(GaussianProcess):
-    """What VP and sub-VP share: beta(t) = beta_min + t (beta_max - beta_min)."""
+    """Linear beta schedule of VP and sub-VP: beta(t) = beta_min + t (beta_max - beta_min)."""
 
     @abstractmethod
     def betas(self) -> tuple[float, float]:
@@ -131,7 +131,7 @@ class VE(GaussianProcess):
 @final
 @dataclass(frozen=True)
 class EDM(GaussianProcess):
-    """The process of EDM, whose probability-flow ODE has straight tangents towards the data.
+    """EDM process, sigma linear in t; tangents of its ODE solution point at the denoised data.
 
     ``alpha = 1``, ``sigma = sigma_max t``.
 
@@ -162,7 +162,7 @@ class EDM(GaussianProcess):
 @final
 @dataclass(frozen=True)
 class Cosine(GaussianProcess):
-    """Cosine process: the signal falls like a cosine, and no signal is left at t = 1.
+    """Cosine noise schedule: the signal falls like a cosine, and no signal is left at t = 1.
 
     ``alpha = cos(u + v) / cos(v)`` with ``u = t pi / (2 + 2 s)`` and ``v = s pi / (2 + 2 s)``;
     ``sigma = sqrt(1 - alpha^2)``, computed without that difference.

@@ -1,4 +1,4 @@
-"""What is known of the data's law beyond examples: mean and covariance."""
+"""Moments of the data distribution: mean and covariance."""
 
 import math
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from unnoise.core.errors import InputError
 @final
 @dataclass(frozen=True)
 class Moments:
-    """Mean and covariance of one event, and the Gaussian that has them.
+    """Mean and covariance of the data (of one event), and the Gaussian that has them.
 
     Arguments:
         mean: shape ``event``.
@@ -42,7 +42,7 @@ class Moments:
 
     @property
     def size(self) -> int:
-        """Numbers in an event, D."""
+        """Dimension D of an event."""
         return self.mean.numel()
 
     @cached_property
@@ -54,21 +54,21 @@ class Moments:
 
     @property
     def variances(self) -> Tensor:
-        """Variances along the axes, shape (D,), float64."""
+        """Variances along the principal axes (eigenvalues), shape (D,), float64."""
         return self._spectrum[0]
 
     @property
     def axes(self) -> Tensor | None:
-        """Principal axes in columns, shape (D, D), float64; None where all variances are one."""
+        """Principal axes in columns, shape (D, D), float64; None where all variances are equal."""
         return self._spectrum[1]
 
     def turn(self, x: Tensor) -> Tensor:
-        """Events (B, *event) as numbers along the axes around the mean, shape (B, D)."""
+        """Coordinates of events (B, *event) on the principal axes around the mean, shape (B, D)."""
         away = (x - self.mean.to(x)).flatten(1)
         return away if self.axes is None else away @ self.axes.to(x)
 
     def back(self, y: Tensor) -> Tensor:
-        """The inverse of ``turn``."""
+        """Events (B, *event) from such coordinates (B, D): the inverse of ``turn``."""
         away = y if self.axes is None else y @ self.axes.to(y).T
         return away.reshape(-1, *self.mean.shape) + self.mean.to(y)
 

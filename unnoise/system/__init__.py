@@ -1,1 +1,1 @@
-"""The machine: files, processes, signals, memory, threads."""
+"""Operating system: atomic files, distributed processes, signals, memory, threads."""

@@ -1,4 +1,4 @@
-"""The few things that are done to a disk, in one place, so that tests can put another one there.
+"""File-system operations and fsync, in one place, so that tests can replace the disk.
 
 A content is on the disk when its file was synced, a name when its folder was; nothing else is sure
 after a power cut.
@@ -9,39 +9,39 @@ from pathlib import Path
 
 
 def create(path: Path, content: bytes) -> None:
-    """Make a file with a content, or give a file another; not yet sure."""
+    """Write a file, new or overwritten; not durable before ``sync``."""
     with path.open("wb") as stream:
         stream.write(content)
 
 
 def sync(path: Path) -> None:
-    """Make a file's content sure."""
+    """Flush a file's content to the disk (fsync)."""
     with path.open("r+b") as stream:
         os.fsync(stream.fileno())
 
 
 def rename(path: Path, target: Path) -> None:
-    """Give a file another name, whose old bearer goes; not yet sure."""
+    """Rename a file, replacing the target; not durable before ``sync_folder``."""
     path.replace(target)
 
 
 def remove(path: Path) -> None:
-    """Take a file away, if it is there; not yet sure."""
+    """Delete a file, if it is there; not durable before ``sync_folder``."""
     path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it, if they are not there; not yet sure."""
+    """Create a folder and its parents, if missing; not durable before ``sync_folder``."""
     path.mkdir(parents=True, exist_ok=True)
 
 
 def remove_folder(path: Path) -> None:
-    """Take an empty folder away; not yet sure."""
+    """Delete an empty folder; not durable before ``sync_folder``."""
     path.rmdir()
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder sure (Windows cannot be asked, and does it by itself)."""
+    """Flush the names in a folder to the disk (fsync); Windows has no such call and needs none."""
     if os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Documents, the JSON tables in our files, read strictly: a wrong one ends in a sentence."""
+"""Strict parsing and schema validation of the JSON documents in our files."""
 
 import functools
 import json
@@ -20,7 +20,7 @@ Whole = Annotated[int, at.Ge(0), at.Lt(2**63)]
 
 
 def parsed(content: bytes | str, what: str) -> Any:
-    """The value that a JSON text stands for.
+    """Parse a JSON text.
 
     Arguments:
         content: the text; bytes of it are UTF-8.
@@ -38,7 +38,7 @@ def parsed(content: bytes | str, what: str) -> Any:
 
 
 def reason_of(error: Exception) -> str:
-    """Why ``json`` could not read a text, in a few words."""
+    """Short reason for which ``json`` could not parse a text."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     if "digits" in str(error):
@@ -47,7 +47,7 @@ def reason_of(error: Exception) -> str:
 
 
 def checked(kind: type[_T], value: object, what: str, *, more: bool = False) -> _T:
-    """A value of a document, if it is of the kind that it must be.
+    """Validate a value of a JSON document against a type (its schema), and return it.
 
     Nothing is turned into something else (a text is no number), but a whole number may stand for
     any number. NaN and infinity are no numbers here.

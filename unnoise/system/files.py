@@ -1,4 +1,4 @@
-"""Writing so that a crash loses nothing, and the one container every file of ours is.
+"""Atomic, crash-safe file writes, and the container format: safetensors with a checksum.
 
 A container is a safetensors file (no pickle anywhere) whose header carries one JSON document and
 a sha256 over that document and the sha256 of every piece of every tensor; what was damaged is
@@ -29,7 +29,7 @@ _PIECE = 4 << 20  # bytes hashed at a time
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Replace a file by new content, or leave it as it was: temp file, fsync, rename, fsync.
+    """Atomic write of a file, all or nothing: temporary file, fsync, rename, fsync.
 
     Raises:
         StorageError: names the path and the system's reason.
@@ -47,12 +47,12 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def half_written(path: Path, mark: str = "tmp") -> Path:
-    """Where a file or folder lies until it is whole: a hidden name beside it, of this process."""
+    """Temporary path of a file or folder being written: hidden, beside it, of this process."""
     return path.with_name(f".{path.name}.{mark}-{os.getpid()}")
 
 
 def sweep(folder: Path, ours: Callable[[str], object]) -> list[Path]:
-    """Remove files that killed processes left half-written in a folder (not in those below it).
+    """Remove temporary files that killed processes left in a folder (not in those below it).
 
     Arguments:
         folder: it need not be there.
@@ -73,7 +73,7 @@ def sweep(folder: Path, ours: Callable[[str], object]) -> list[Path]:
 def left_behind(
     folder: Path, ours: Callable[[str], object], mark: str = "tmp"
 ) -> tuple[list[Path], list[Path]]:
-    """What is half-written in a folder, as ``half_written`` names it.
+    """List the temporary files in a folder, by the names that ``half_written`` gives.
 
     Returns:
         What killed processes left, and what processes at work are writing.
@@ -92,7 +92,7 @@ def left_behind(
 
 
 def becomes(name: str) -> str | None:
-    """The name that a half-written file would have got; None of any other file."""
+    """Final name of a temporary file of ``half_written``; None of any other file."""
     found = _HALF_WRITTEN.fullmatch(name)
     return found["name"] if found is not None and found["mark"] == "tmp" else None
 
@@ -139,7 +139,7 @@ def _seal(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
 
 
 def pack(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
-    """A container's bytes; the same content always gives the same bytes."""
+    """Serialise a document and tensors to a container's bytes, deterministically."""
     from safetensors.torch import save
 
     # Clones, because weights may share their storage and safetensors refuses that.
@@ -150,7 +150,7 @@ def pack(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def unpack(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """The document and the tensors of a container.
+    """Read a container and verify its checksum: its document and its tensors.
 
     Raises:
         InputError: there is no such file, or it is something else.

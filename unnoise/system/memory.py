@@ -1,4 +1,4 @@
-"""When memory runs out: less at once, and again."""
+"""Retry a computation with a smaller batch after an out-of-memory error; size of main memory."""
 
 import gc
 import os
@@ -13,7 +13,7 @@ Made = TypeVar("Made")
 
 
 def with_less(work: Callable[[], Made], less: Callable[[], bool]) -> Made:
-    """Do some work, and again with less at once as often as memory runs out.
+    """Run ``work``, and retry it with a smaller batch after each out-of-memory error.
 
     Arguments:
         work: what to do.

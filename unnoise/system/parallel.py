@@ -1,4 +1,4 @@
-"""Several processes that work as one: who is who, shares of the work, and peers that are gone.
+"""Distributed processes (torch.distributed): rank, world size, sharding, gather, lost peers.
 
 Started by ``torchrun`` or ``accelerate launch``, which tell each process its number. Everything
 here does nothing in a process that is alone.
@@ -36,7 +36,7 @@ _calls = itertools.count()  # of ``alone``; every process makes the same
 
 
 def patience() -> float:
-    """Seconds to wait for a peer: 60, or what UNNOISE_TIMEOUT says.
+    """Timeout in seconds for other processes: 60, or what UNNOISE_TIMEOUT says.
 
     Raises:
         InputError: it says no number above 0.
@@ -52,22 +52,22 @@ def patience() -> float:
 
 
 def rank() -> int:
-    """This process's number among those that work together, from 0."""
+    """Rank: this process's number among those that work together, from 0."""
     return int(os.environ.get("RANK", "0"))
 
 
 def local_rank() -> int:
-    """Its number among those of this machine."""
+    """Local rank: this process's number among those of its machine."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def size() -> int:
-    """How many work together."""
+    """World size: the number of processes that work together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def join() -> None:
-    """Meet the others, where there are any.
+    """Join the process group (torch.distributed), where there are several processes.
 
     Raises:
         PeerError: they did not come in time.
@@ -113,7 +113,7 @@ def _beats(numbers: list[int]) -> dict[int, bytes]:
 
 
 def leave() -> None:
-    """Part from the others, at the end of the work."""
+    """Leave the process group, at the end of the work."""
     _leaving.set()
     for thread in _beating:
         thread.join()  # it must not speak to a store that is gone
@@ -122,12 +122,12 @@ def leave() -> None:
 
 
 def together() -> bool:
-    """Whether others take part in what is being done now."""
+    """Whether several processes take part in what is being done now (outside ``alone``)."""
     return size() > 1 and dist.is_initialized() and not _alone
 
 
 def silent() -> list[int]:
-    """Numbers of the peers that give no sign of life."""
+    """Ranks of the other processes whose heartbeat has stopped."""
     others = [n for n in range(size()) if n != rank()]
     try:
         before = _beats(others)
@@ -140,7 +140,7 @@ def silent() -> list[int]:
 
 @contextmanager
 def watched() -> Generator[None]:
-    """Work in which processes exchange something; a peer that is gone becomes a PeerError."""
+    """Context for collective operations: a lost process becomes a PeerError."""
     try:
         yield
     except RuntimeError as error:
@@ -186,7 +186,7 @@ def _end(number: int) -> None:
 
 
 def alone(work: Callable[[], Made]) -> Made | None:
-    """Do something in process 0 while the others wait, however long it takes.
+    """Run something in process 0 only while the others wait (barrier), however long it takes.
 
     They wait as long as process 0 gives signs of life.
 
@@ -219,7 +219,7 @@ def alone(work: Callable[[], Made]) -> Made | None:
 
 
 def share(n: int, unit: int = 1) -> range:
-    """This process's part of 0 ... n-1, in order of rank.
+    """Shard of 0 ... n-1 for this process, in order of rank.
 
     Arguments:
         n: in all.
@@ -238,7 +238,7 @@ def _each(n: int, unit: int) -> int:
 
 
 def gather(rows: Tensor, n: int, unit: int = 1) -> Tensor:
-    """All parts of ``share(n, unit)`` joined, in every process; the same order as one would have.
+    """All-gather: the shards of ``share(n, unit)`` joined in order of rank, in every process.
 
     Arguments:
         rows: this process's part, shape (len(share), ...).
@@ -259,7 +259,7 @@ def _gathered(rows: Tensor, n: int, unit: int) -> Tensor:
 
 
 def same_everywhere(tensors: list[Tensor]) -> None:
-    """Give every process the tensors of process 0, in place."""
+    """Broadcast the tensors of process 0 to every process, in place."""
     if not together():
         return
     for tensor in tensors:

@@ -1,4 +1,4 @@
-"""Ctrl-C and kill: finish what is being done, save, leave."""
+"""Graceful shutdown on SIGINT (Ctrl-C) and SIGTERM: finish what is being done, save, leave."""
 
 import signal
 import threading
@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class Stop:
-    """Whether the run was asked to stop, and by which signal."""
+    """Stop request: whether the run was asked to stop, and by which signal."""
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -20,9 +20,9 @@ class Stop:
 
 @contextmanager
 def stoppable() -> Generator[Stop]:
-    """Turn the first SIGINT or SIGTERM into a wish; a second one ends at once, as usual.
+    """Turn the first SIGINT or SIGTERM into a stop request; a second one ends at once, as usual.
 
-    A wish that nobody heard, because it came when the work was done, is a signal again at the end.
+    A request that nobody read, because it came after the work, is a signal again at the end.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
@@ -48,7 +48,7 @@ def stoppable() -> Generator[Stop]:
 
 @contextmanager
 def held_back(number: signal.Signals) -> Generator[None]:
-    """Let a signal wait until the end; processes started meanwhile never get it."""
+    """Block a signal until the end of the context; processes started in it never get it."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return

@@ -1,4 +1,4 @@
-"""How many CPU threads torch computes with."""
+"""Number of CPU threads that torch computes with."""
 
 import os
 
@@ -6,14 +6,14 @@ import torch
 
 
 def cores() -> int:
-    """Number of cores that this process may use."""
+    """Number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def set_threads(count: int) -> int:
-    """Set the number of threads, but no more than the machine bears: too many starve or end it.
+    """Set torch's number of CPU threads, at most what the machine can bear.
 
     A file from elsewhere may ask for any number.
 
