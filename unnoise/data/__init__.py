@@ -1,4 +1,4 @@
-"""Where x and its condition come from."""
+"""Data sets: toy data, digits, arrays, image folders and zip files, WebDataset shards."""
 
 from unnoise.data.arrays import npy
 from unnoise.data.base import Batch, DataInfo, Dataset, info_fields, info_from, opens_nothing

@@ -1,4 +1,4 @@
-"""Arrays of the user's own: .npy files, mapped into memory."""
+"""Data sets from NumPy .npy files, memory-mapped."""
 
 from pathlib import Path
 from typing import Literal
@@ -24,7 +24,7 @@ def npy(
     held_out: Fraction = 0.1,
     dequantize: bool = True,
 ) -> Dataset:
-    """An array of your own, event shape as in the file; only the rows asked for are read.
+    """NumPy array in a .npy file, memory-mapped; event shape as in the file.
 
     Arguments:
         path: a .npy file of shape (N, *event), channels first; uint8 has 256 levels from -1 to 1,

@@ -1,4 +1,4 @@
-"""Where x and its condition come from, and what is known about them."""
+"""Base class of data sets, batches, and the description of data (``DataInfo``)."""
 
 import math
 from abc import ABC, abstractmethod
@@ -25,14 +25,14 @@ Maker = TypeVar("Maker")
 
 
 def opens_nothing(maker: Maker) -> Maker:
-    """Mark a data set, below ``register``, that can name no place: a model file may ask for it."""
+    """Decorator (below ``register``) of data sets without file or URL: model files may name one."""
     setattr(maker, "opens_nothing", True)  # noqa: B010  (what is marked may be of any type)
     return maker
 
 
 @dataclass(frozen=True)
 class DataInfo:
-    """What a model needs to know of the data it was trained on; part of every model file.
+    """Description of training data (shape, classes, levels, moments); part of every model file.
 
     Discrete data has levels k = 0 ... levels - 1 and is modelled as
     ``offset + scale (k + u)``, u in [0, 1) (1/2 is the middle of a level); continuous data as
@@ -87,11 +87,11 @@ class DataInfo:
         return Labels(self.classes, self.class_names, self.class_counts)
 
     def to_model(self, stored: Tensor, u: Tensor | float = 0.5) -> Tensor:
-        """Modelled values (B, *shape), float32, of stored ones; ``u`` is the place in a level."""
+        """Scale stored values to modelled ones (float32); ``u`` in [0, 1) dequantises them."""
         return self.space.to_model(stored, u)
 
     def to_stored(self, x: Tensor) -> Tensor:
-        """Stored values of modelled ones: the level that ``x`` lies in (int64), or a float."""
+        """Quantise modelled values (inverse of ``to_model``): int64 levels, or floats."""
         return self.space.to_stored(x)
 
     def to_bytes(self, x: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ class DataInfo:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples as the model sees them.
+    """A batch of examples: modelled values and their conditions.
 
     Arguments:
         x: modelled values, shape (B, *event), float32.
@@ -133,7 +133,7 @@ class Batch:
 
 
 class Dataset(ABC):
-    """Examples by number, so that any order can be asked for and none has to be remembered.
+    """Base class of data sets (map-style): examples by index, in any order, without a cursor.
 
     Attributes:
         info: what is known of it.
@@ -162,7 +162,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def batch(self, index: Tensor, noise: Noise | None = None) -> Batch:
-        """Some examples.
+        """Load a batch of examples by index.
 
         Arguments:
             index: numbers of examples, shape (B,), int64, from 0.
@@ -172,7 +172,7 @@ class Dataset(ABC):
 
     @final
     def order(self, noise: Noise) -> Tensor:
-        """Numbers of all examples in an epoch's order, shape (N,), int64.
+        """Shuffled indices of all examples for one epoch, shape (N,), int64.
 
         Where examples lie in stretches, some of these are taken at random and their examples mixed.
 
@@ -198,7 +198,7 @@ class Dataset(ABC):
 
 
 def info_fields(info: DataInfo) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A DataInfo as plain values for a header, and tensors for a payload."""
+    """Serialise a DataInfo: plain values for a header, and tensors for a payload."""
     known = {f.name: getattr(info, f.name) for f in fields(info)}
     values = {k: v for k, v in known.items() if not isinstance(v, Tensor) and v is not None}
     tensors = {k: v for k, v in known.items() if isinstance(v, Tensor)}
@@ -206,7 +206,7 @@ def info_fields(info: DataInfo) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def info_from(values: object, tensors: Mapping[str, Tensor]) -> DataInfo:
-    """The inverse of ``info_fields``.
+    """Deserialise a DataInfo: the inverse of ``info_fields``.
 
     Raises:
         InputError: a field is missing, unknown, of the wrong type or out of range.
@@ -278,5 +278,5 @@ _MOST_LETTERS = 8 << 20
 
 
 def letters_fit(names: Sequence[str]) -> bool:
-    """Whether a model file has room for the names of classes."""
+    """Whether class names fit into a model file."""
     return sum(map(len, names)) <= _MOST_LETTERS

@@ -1,4 +1,4 @@
-"""The law of toy data, where it can be written down."""
+"""The known law (density) of toy data: a Gaussian mixture."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 @final
 @dataclass(frozen=True)
 class Clouds:
-    """A mixture of round normal clouds: ``Mixture(process, means, spread**2, weights, labels)``.
+    """Mixture of isotropic Gaussians: ``Mixture(process, means, spread**2, weights, labels)``.
 
     A curve with noise around it is one of many clouds, nearer to each other than they are wide.
 
@@ -29,7 +29,7 @@ class Clouds:
 
 
 def along(length: float, spread: float) -> Tensor:
-    """Middles of equal parts of [0, 1], so many that a curve of that length shows no beads.
+    """Even points in [0, 1], enough for Gaussians along a curve of that length to look continuous.
 
     Arguments:
         length: of the curve, in units of the data.

@@ -1,4 +1,4 @@
-"""The digits that every recipe starts with: 1,797 real images of 8x8 pixels, in the package."""
+"""Handwritten digits (UCI data set): 1,797 images of 8x8 pixels, in the package."""
 
 from importlib import resources
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Mirrored pictures, as a wrapper around any data set."""
+"""Data augmentation by random horizontal flips, as a wrapper around any data set."""
 
 from dataclasses import replace
 from hashlib import sha256
@@ -13,7 +13,7 @@ from unnoise.data.base import Batch, Dataset
 
 @final
 class Flipped(Dataset):
-    """Another data set, whose examples are mirrored along their last axis with chance 1/2.
+    """Data augmentation: random flip along the last axis with probability 1/2.
 
     Without noise an example comes as it is; mean and covariance are those of the mirrored law.
 

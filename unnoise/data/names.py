@@ -1,4 +1,4 @@
-"""Names and labels as text: compared, written to files, shown in sentences; and refused files."""
+"""Text of file names and labels: Unicode normalisation, escaping, shortening; refused files."""
 
 import re
 import unicodedata
@@ -14,19 +14,19 @@ _LONGEST_TOLD = 80
 
 @dataclass(frozen=True)
 class Refusal:
-    """A file that is left out, and why."""
+    """A file that was refused (left out of a data set), and why."""
 
     name: str
     reason: str
 
 
 def normal(name: str) -> str:
-    """A name as it is compared: macOS takes Hangul apart, others do not."""
+    """Unicode normal form (NFC) of a name, for comparisons: macOS decomposes Hangul."""
     return unicodedata.normalize("NFC", name)
 
 
 def writable(text: str) -> str:
-    """A text that UTF-8 can hold: of a name in other bytes, 0xB0 becomes the letters ``\\xb0``."""
+    """Text escaped for UTF-8: of a name in other bytes, 0xB0 becomes the letters ``\\xb0``."""
     return _HALF_LETTER.sub(_escaped, text)
 
 
@@ -40,7 +40,7 @@ def _escaped(half: re.Match[str]) -> str:
 
 
 def shown(name: str, most: int = _LONGEST_PATH) -> str:
-    """A name for a report: in one line, writable, and without its middle where it is long."""
+    """Printable name for a report: in one line, escaped, without its middle where it is long."""
     name = within(name, most)
     if name.isprintable():
         return name
@@ -50,5 +50,5 @@ def shown(name: str, most: int = _LONGEST_PATH) -> str:
 
 
 def brief(name: str) -> str:
-    """A name for a sentence: ``shown``, and short."""
+    """Short printable name for a message: ``shown``, at most 80 characters."""
     return within(shown(name, _LONGEST_TOLD), _LONGEST_TOLD)

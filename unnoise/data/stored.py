@@ -1,4 +1,4 @@
-"""Data sets of stored values: tensors in memory, or arrays on disk that are read row by row."""
+"""Data sets of stored values: tensors in memory, or memory-mapped arrays on disk."""
 
 import hashlib
 from abc import ABC
@@ -23,7 +23,7 @@ _MOST_COUNTED = 1_000_000
 
 
 class Rows(Protocol):
-    """Stored values by number; a tensor is one."""
+    """Protocol of stored rows that are read by index; a tensor is one."""
 
     @property
     def shape(self) -> Sequence[int]: ...
@@ -37,7 +37,7 @@ class Rows(Protocol):
 
 
 def mapped(path: str | Path) -> np.ndarray[Any, Any]:
-    """The array of a .npy file, of which only what is asked for is read.
+    """Open a .npy file as a memory-mapped array.
 
     Raises:
         InputError: no such file, or no array.
@@ -53,7 +53,7 @@ def mapped(path: str | Path) -> np.ndarray[Any, Any]:
 
 @final
 class Arrays:
-    """Rows of several arrays one after another, such as memory-mapped files.
+    """Concatenation of several arrays along rows, such as memory-mapped files.
 
     Arguments:
         parts: arrays of shape (n_i, *event), all of one event shape and type.
@@ -81,7 +81,7 @@ class Arrays:
 
 @final
 class Chosen:
-    """Some rows of others, by number.
+    """Subset of rows, by index.
 
     Arguments:
         rows: all of them.
@@ -101,7 +101,7 @@ class Chosen:
 
 
 class StoredDataset(Dataset, ABC):
-    """A data set whose values lie in rows.
+    """Base class of data sets whose stored values lie in rows, with dequantisation.
 
     Arguments:
         info: what is known of it.
@@ -143,7 +143,7 @@ class StoredDataset(Dataset, ABC):
 
 @final
 class TensorDataset(StoredDataset):
-    """A data set of the user's own values.
+    """Data set of a tensor (or rows) of your own, discrete or continuous, with dequantisation.
 
     Arguments:
         name: of the data set.
@@ -198,7 +198,7 @@ def describe(
     licence: str = "unknown",
     class_names: tuple[str, ...] | None = None,
 ) -> DataInfo:
-    """Moments, hash and affine map of stored values, however many there are.
+    """Compute the DataInfo of stored values: moments, hash and affine map.
 
     Arguments:
         name, stored, labels, levels, low, high, licence, class_names: as in ``TensorDataset``.
@@ -272,7 +272,7 @@ def describe(
 
 
 def check_letters(name: str, class_names: Sequence[str] | None) -> None:
-    """Refuse names of classes that no model file has room for."""
+    """Check that class names fit into a model file."""
     if not letters_fit(class_names or ()):
         raise InputError(
             f"data {name!r} has classes whose names are too long for a model file; give numbers as "

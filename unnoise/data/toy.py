@@ -1,4 +1,4 @@
-"""Points in the plane whose law can be seen at a glance."""
+"""Toy data sets in two dimensions: moons, Gaussians, Swiss roll, checkerboard."""
 
 import math
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def _clouds(
 def moons(
     count: Count = 4000, spread: NotNegative = 0.06, seed: int = 0, split: Split = "train"
 ) -> TensorDataset:
-    """Two interleaved half circles, labels 0 and 1, event shape (2,).
+    """Two moons: interleaved half circles, labels 0 and 1, event shape (2,).
 
     Arguments:
         count: number of points.
@@ -77,7 +77,7 @@ def moons(
 def eight_gaussians(
     count: Count = 4000, spread: NotNegative = 0.1, seed: int = 0, split: Split = "train"
 ) -> TensorDataset:
-    """Eight normal clouds on a circle of radius 1, labels 0 to 7, event shape (2,).
+    """Eight Gaussians on a circle of radius 1, labels 0 to 7, event shape (2,).
 
     Arguments:
         count: number of points.
@@ -108,7 +108,7 @@ def valleys(
     seed: int = 0,
     split: Split = "train",
 ) -> TensorDataset:
-    """Two normal clouds at (0.7, 0.7) and (-0.7, -0.7), nothing between them, event shape (2,).
+    """Two Gaussians at (0.7, 0.7) and (-0.7, -0.7), nothing between them, event shape (2,).
 
     Where there is no data there is nothing to learn a score from: what plain score matching
     stumbles over. No labels.
@@ -139,7 +139,7 @@ def valleys(
 def swiss_roll(
     count: Count = 4000, spread: NotNegative = 0.02, seed: int = 0, split: Split = "train"
 ) -> TensorDataset:
-    """A spiral of one and a half turns, event shape (2,), no labels.
+    """Swiss roll: a spiral of one and a half turns, event shape (2,), no labels.
 
     Arguments:
         count: number of points.
@@ -163,7 +163,7 @@ def swiss_roll(
 @register("dataset", "checkerboard")
 @opens_nothing
 def checkerboard(count: Count = 4000, seed: int = 0, split: Split = "train") -> TensorDataset:
-    """The dark squares of a 4x4 board on [-1, 1]^2, event shape (2,), no labels.
+    """Checkerboard: the dark squares of a 4x4 board on [-1, 1]^2, event shape (2,), no labels.
 
     Arguments:
         count: number of points.

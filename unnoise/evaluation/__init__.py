@@ -1,4 +1,4 @@
-"""Numbers: of samples, as features; of beliefs, level by level."""
+"""Evaluation metrics: Frechet distance, precision and recall, memorisation, loss by level."""
 
 from unnoise.evaluation.diagnostics import (
     Levels,

@@ -1,4 +1,4 @@
-"""Where a model is wrong: figures that need no samples to be judged."""
+"""Diagnostics without samples: score error, loss by noise level, prior mismatch, round trip."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ from unnoise.spaces.moments import Moments
 def score_error(
     model: ScoreModel, truth: ScoreModel, x: Tensor, t: Tensor, cond: Condition | None = None
 ) -> Tensor:
-    """``|score(x, t) - known(x, t)|`` at each state.
+    """Error of a score function, ``|score(x, t) - known(x, t)|``, at each state.
 
     Arguments:
         model: whose score.
@@ -40,7 +40,7 @@ def score_error(
 
 @dataclass(frozen=True)
 class Levels:
-    """Losses by noise level.
+    """Loss by noise level (log SNR), with standard errors.
 
     Arguments:
         log_snr: of each level, shape (L,), float64.
@@ -61,7 +61,7 @@ def loss_by_level(
     log_snr: Sequence[float],
     noise: Noise,
 ) -> Levels:
-    """The noise-prediction error of a denoiser, level by level, each on the same noise.
+    """Noise-prediction loss (MSE of eps) of a denoiser by noise level, each on the same noise.
 
     Arguments:
         denoiser: what is measured.
@@ -121,7 +121,7 @@ def kernel_gaussianity(
     span: tuple[float, float],
     count: int = 4001,
 ) -> list[float]:
-    """How far a step back is from normal: E KL(p(x | y) || N), with ``y = sqrt(1 - beta) x + ...``.
+    """Non-Gaussianity of the reverse step: E KL(p(x | y) || N), ``y = sqrt(1 - beta) x + ...``.
 
     The diffusion model stands on this going to 0 with beta (Feller, 1949). Exact, by
     quadrature, for densities on the line.
@@ -163,7 +163,7 @@ def kernel_gaussianity(
 
 
 def round_trip(model: OdeModel, x: Tensor, cond: Condition | None = None, **how: Any) -> float:
-    """Root mean square of ``decode(encode(x)) - x``.
+    """Reconstruction error of the ODE: root mean square of ``decode(encode(x)) - x``.
 
     Arguments:
         model: whose probability-flow ODE.

@@ -1,4 +1,4 @@
-"""Checked feature matrices, and the distances between their rows in pieces that fit in memory."""
+"""Feature matrices, pairwise and nearest-neighbour distances, in pieces that fit in memory."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ _ENTRIES = 1 << 22
 
 
 def matrix(x: Tensor, name: str, least: int = 1) -> Tensor:
-    """Features in float64 on the CPU, so that a figure does not depend on where they came from.
+    """Check a feature matrix, and return it in float64 on the CPU.
 
     Arguments:
         x: features, shape (N, D).
@@ -40,7 +40,7 @@ def matrix(x: Tensor, name: str, least: int = 1) -> Tensor:
 
 
 def pair(a: Tensor, b: Tensor, names: tuple[str, str], least: int = 1) -> tuple[Tensor, Tensor]:
-    """Two sets of features of one width, checked by ``matrix``.
+    """Check two feature matrices of one width, by ``matrix``.
 
     Raises:
         InputError: one of them is refused by ``matrix``, or their widths differ.
@@ -55,7 +55,7 @@ def pair(a: Tensor, b: Tensor, names: tuple[str, str], least: int = 1) -> tuple[
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Iterator[Tensor]:
-    """``|a_i - b_j|^2`` for all pairs, some rows of ``a`` at a time.
+    """Pairwise squared distances ``|a_i - b_j|^2``, some rows of ``a`` at a time.
 
     Arguments:
         a: shape (N, D), float64.
@@ -74,7 +74,7 @@ def squared_distances(a: Tensor, b: Tensor) -> Iterator[Tensor]:
 
 
 def nearest(a: Tensor, b: Tensor) -> Tensor:
-    """Distance of each row of ``a`` to the nearest row of ``b``, shape (N,), float64."""
+    """Nearest-neighbour distance of each row of ``a`` to rows of ``b``, shape (N,), float64."""
     return torch.cat([d.amin(1) for d in squared_distances(a, b)]).sqrt()
 
 

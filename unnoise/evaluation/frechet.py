@@ -1,4 +1,4 @@
-"""The distance between two clouds of features as if both were normal."""
+"""Frechet distance between Gaussians fitted to two sets of features (as in FID)."""
 
 import math
 
@@ -9,7 +9,7 @@ from unnoise.evaluation.distances import pair
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Squared 2-Wasserstein distance of the normals fitted to two sets of features.
+    """Frechet distance: squared 2-Wasserstein distance of Gaussians fitted to two feature sets.
 
     ``|mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a^1/2 S_b S_a^1/2)^1/2)`` with unbiased covariances S
     (divided by N - 1). With S = R^T R, R from a QR decomposition of the centred features, the last

@@ -1,4 +1,4 @@
-"""A referee of our own: says which class an image shows, and is never the model that made it."""
+"""Reference classifier for the class accuracy of samples; never the model that made them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ class _Document(TypedDict):
 
 @dataclass(frozen=True)
 class Judge:
-    """A kernel least-squares classifier.
+    """Reference classifier: regularised least squares with a Gaussian (RBF) kernel.
 
     ``class(x) = argmax_c sum_i weights[i, c] exp(-gamma |x - centres[i]|^2)``, the weights solving
     ``(K + 0.01 I) weights = Y`` with Y = +1 for an example's class and -1 for the others, and
@@ -53,7 +53,7 @@ class Judge:
 
     @classmethod
     def train(cls, features: Tensor, labels: Tensor) -> "Judge":
-        """Learn from examples; the same ones give the same judge.
+        """Train the classifier on examples; deterministic.
 
         Arguments:
             features: shape (N, D). Of more than 4,000 an even choice from every class is used.
@@ -83,7 +83,7 @@ class Judge:
         return cls(features, weights, classes, gamma)
 
     def predict(self, features: Tensor) -> Tensor:
-        """The class of each example.
+        """Predict the class of each example.
 
         Arguments:
             features: shape (N, D), of the same kind as those it was trained on.
@@ -104,7 +104,7 @@ class Judge:
         return self.classes[scores.argmax(1)]
 
     def save(self, path: Path, data_hash: str) -> None:
-        """Write it with the hash of what it was trained on, as a safetensors file.
+        """Save the classifier with the hash of its training data, as a safetensors file.
 
         Arguments:
             path: of the file; its folder exists.
@@ -120,7 +120,7 @@ class Judge:
 
     @classmethod
     def load(cls, path: Path, data_hash: str) -> "Judge":
-        """Read a judge that was trained on the data with this hash.
+        """Load a classifier that was trained on the data with this hash.
 
         Arguments:
             path: of the file.
@@ -158,7 +158,7 @@ class Judge:
 
 
 def cached_judge(path: Path, features: Tensor, labels: Tensor, data_hash: str) -> Judge:
-    """The judge in a file, or a new one where the file is missing, damaged or of other data.
+    """Load a classifier from its cache file; train one if that is missing, damaged or outdated.
 
     Arguments:
         path: of the cache; a new judge is written there, its folder made if need be.

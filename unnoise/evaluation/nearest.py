@@ -1,4 +1,4 @@
-"""Has the model learned the law, or the examples by heart?"""
+"""Memorisation (overfitting) of training examples, by nearest-neighbour distances."""
 
 from torch import Tensor
 
@@ -7,7 +7,7 @@ from unnoise.evaluation.distances import nearest, pair
 
 
 def memorisation_ratio(generated: Tensor, train: Tensor, held_out: Tensor) -> float:
-    """How far samples are from the training examples, in units of how far new real data is.
+    """Memorisation ratio: distance of samples to the training set over that of held-out data.
 
     ``mean_i min_j |g_i - t_j| / mean_i min_j |h_i - t_j|``. 1 is what fresh real data gives, much
     less is memorising, more is samples off the data.

@@ -1,4 +1,4 @@
-"""How much of what was generated looks real, and how much of what is real was generated."""
+"""Improved precision and recall of generated samples (Kynkaanniemi et al. 2019)."""
 
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from unnoise.evaluation.distances import neighbour, pair, squared_distances
 
 
 class PrecisionRecall(NamedTuple):
-    """Both shares, each in [0, 1].
+    """Precision and recall, each in [0, 1].
 
     Arguments:
         precision: of generated examples that lie among real ones.
@@ -22,8 +22,7 @@ class PrecisionRecall(NamedTuple):
 
 
 def precision_recall(real: Tensor, generated: Tensor, k: int = 3) -> PrecisionRecall:
-    """Improved precision and recall: shares of one set inside the k-nearest-neighbour balls of
-    the other.
+    """Improved precision and recall: shares of one set inside the k-NN balls of the other.
 
     A ball around each example reaches to its k-th nearest *other* example of the same set; an
     example of the other set is inside if it lies in any ball, its border included.

@@ -1,4 +1,4 @@
-"""The figures of a set of samples, and a line that says how they were made."""
+"""Evaluation metrics of a set of samples, and a line that states their protocol."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _NEIGHBOUR = 3
 
 @dataclass(frozen=True)
 class Scores:
-    """What was measured on a set of samples.
+    """Evaluation metrics of a set of samples.
 
     Arguments:
         accuracy: share of samples in which the judge sees the class that was asked for; None
@@ -43,7 +43,7 @@ class Scores:
 
 
 def features(info: DataInfo, x: Tensor) -> Tensor:
-    """What is compared: an example's own values, in one row.
+    """Features for the metrics: an example's own values (pixels), in one row.
 
     Discrete data: the stored level k of each value, as ``2 k / (levels - 1) - 1`` in [-1, 1] (k / 8
     - 1 for the digits' 17 levels). Continuous data: the modelled values.
@@ -77,7 +77,7 @@ def score(
     held_out: Tensor,
     judge: Judge | None = None,
 ) -> Scores:
-    """All figures of a set of samples; references are always the *held-out* examples.
+    """Compute all metrics of a set of samples; references are always the *held-out* examples.
 
     Arguments:
         generated: features of samples, shape (N, D), N > 3.

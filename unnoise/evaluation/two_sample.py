@@ -1,4 +1,4 @@
-"""A distance between two clouds of points that needs no features: for data in the plane."""
+"""Sliced Wasserstein distance between two sets of points: for data in the plane."""
 
 import math
 

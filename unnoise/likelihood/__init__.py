@@ -1,4 +1,4 @@
-"""How probable data is."""
+"""Likelihood of data: exact log-likelihood by the probability-flow ODE, ELBO, bits per dim."""
 
 from unnoise.likelihood.bits import Bits, bits_per_dim
 from unnoise.likelihood.bound import Bound, elbo

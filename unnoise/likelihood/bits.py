@@ -1,4 +1,4 @@
-"""From log-densities in nats to bits a dimension, with the error bar."""
+"""Bits per dimension (bits/dim) from log-densities in nats, with the error bar."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from unnoise.core.errors import InputError
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits a dimension of a set of data.
+    """Bits per dimension (bits/dim) of a set of data, with standard error.
 
     Arguments:
         value: mean over the data.
@@ -43,7 +43,7 @@ def bits_per_dim(
     high: float = 1.0,
     probe_error: Tensor | None = None,
 ) -> Bits:
-    """Bits a dimension of discrete data, from the log-density of its dequantised values.
+    """Bits per dimension of discrete data, from the log-density of its dequantised values.
 
     ``bits = -(log p + D log width) / (D log 2)`` with the width of a level, (high - low) / levels.
 

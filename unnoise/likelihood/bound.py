@@ -1,4 +1,4 @@
-"""The variational bound of a chain, with all its terms: how probable data is at least."""
+"""Variational lower bound of the log-likelihood (ELBO), with all its terms."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from unnoise.processes.bound import Bins, decoder_loss, prior_kl, step_kl
 
 @dataclass(frozen=True)
 class Bound:
-    """What ``elbo`` returns: ``-log p(x_0) <= total``, in nats, float64.
+    """Terms of the variational bound (ELBO): ``-log p(x_0) <= total``, in nats, float64.
 
     Arguments:
         prior: L_T, shape (B,): how far the chain's end is from the prior.
@@ -40,12 +40,12 @@ class Bound:
 
     @property
     def total(self) -> Tensor:
-        """The bound of -log p(x_0) of each datum in nats, shape (B,)."""
+        """Variational bound of -log p(x_0) of each datum in nats, shape (B,)."""
         return self.prior + self.steps.sum(1) + self.decoder
 
     @property
     def bits(self) -> Bits:
-        """The same in bits a dimension; of a density, where the bound is of one."""
+        """Variational bound in bits per dimension; of a density, where the bound is of one."""
         # A density is one level of width 1; a probability needs no width either.
         return bits_per_dim(-self.total, self.shape, levels=1, low=0.0, high=1.0)
 
@@ -63,7 +63,7 @@ def elbo(
     draws: int = 1,
     noise: Noise | None = None,
 ) -> Bound:
-    """The bound of ``-log p(x_0)`` by the chain of ``steps`` that ``Ancestral`` walks.
+    """Variational bound (ELBO) of ``-log p(x_0)`` for ancestral sampling in ``steps`` steps.
 
     Each term is an unbiased estimate from ``draws`` states x_t a datum.
 

@@ -14,7 +14,7 @@ from unnoise.spaces.moments import Moments
 
 
 class Coordinates(ABC):
-    """The probability-flow ODE as dy / dk, with k even on the way from the data to the noise.
+    """Coordinates y of the probability-flow ODE dy / dk, on knots even in k from data to noise.
 
     Attributes:
         times: of the knots, rising, shape (N + 1,), float64.
@@ -42,12 +42,12 @@ class Coordinates(ABC):
 
     @abstractmethod
     def terminal(self, x: Tensor) -> Tensor:
-        """log-density in nats that is taken for the last knot's, shape (B,), float64."""
+        """Log-density in nats assumed at the last knot (the prior), shape (B,), float64."""
 
 
 @final
 class Whitened(Coordinates):
-    """The data's own Gaussian stands still, and only what it does not explain moves.
+    """Whitened coordinates: the data's own Gaussian stands still, and only the rest moves.
 
     With data of mean m and variances lambda along its axes, u = sigma / alpha, k = log u:
     ``y = axes^T (x - alpha m) / (alpha sqrt(lambda + u^2))`` and
@@ -112,7 +112,7 @@ class Whitened(Coordinates):
 
 @final
 class Plain(Coordinates):
-    """x and the process's own coordinate, for an SDE about which nothing else is known.
+    """Coordinates without whitening: x and the process's own coordinate, for a general SDE.
 
     Arguments:
         model: whose flow.
@@ -152,7 +152,7 @@ class Plain(Coordinates):
 
 @runtime_checkable
 class HasVelocity(Protocol):
-    """A denoiser whose belief has a mean, under a process with alpha and sigma."""
+    """Protocol of a denoiser with a velocity: belief with a mean, process with alpha and sigma."""
 
     def velocity(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor: ...
 

@@ -1,4 +1,4 @@
-"""The trace of a denoiser's Jacobian: what the probability-flow ODE needs beside its slope."""
+"""Trace estimators (Hutchinson, exact) for the divergence of the probability-flow ODE."""
 
 import math
 from abc import ABC, abstractmethod
@@ -14,7 +14,7 @@ from unnoise.core.noise import Noise
 
 
 class Divergence(ABC):
-    """Estimates tr(d mean / d x) for each sample, with directions held fixed through a solve."""
+    """Trace estimator: tr(d mean / d x) for each sample, with directions fixed through a solve."""
 
     family: ClassVar[str] = "divergence"
 
@@ -28,7 +28,7 @@ class Divergence(ABC):
 
     @abstractmethod
     def standard_error(self, estimates: Tensor) -> Tensor:
-        """Of the mean of independent estimates (R, B), shape (B,)."""
+        """Standard error of the mean of independent estimates (R, B), shape (B,)."""
 
     @final
     def __call__(self, mean: Tensor, x: Tensor, directions: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class Divergence(ABC):
 
 
 class Probed(Divergence, ABC):
-    """v . Jv of random v with E[v v^T] = I, whose mean is the trace (Hutchinson, 1990).
+    """Hutchinson trace estimator: the mean of v . Jv over random v with E[v v^T] = I.
 
     Attributes:
         probes: independent estimates a sample; their spread gives the standard error.
@@ -54,7 +54,7 @@ class Probed(Divergence, ABC):
 
     @abstractmethod
     def draw(self, x: Tensor, noise: Noise) -> Tensor:
-        """One probe for each sample, shape (B, *event)."""
+        """Draw one probe vector for each sample, shape (B, *event)."""
 
     @final
     def directions(self, x: Tensor, noise: Noise) -> Tensor:
@@ -66,7 +66,7 @@ class Probed(Divergence, ABC):
 
     @final
     def standard_error(self, estimates: Tensor) -> Tensor:
-        """NaN from a single probe, whose spread nobody knows."""
+        """Standard error over the probes, shape (B,); NaN from a single probe."""
         if len(estimates) < 2:
             return torch.full_like(estimates[0], math.nan)
         return estimates.std(0) / math.sqrt(len(estimates))
@@ -76,7 +76,9 @@ class Probed(Divergence, ABC):
 @final
 @dataclass(frozen=True)
 class Hutchinson(Probed):
-    """Random signs: no variance on a diagonal Jacobian; each probe costs one backward pass.
+    """Hutchinson trace estimator with Rademacher probes (random signs).
+
+    No variance on a diagonal Jacobian; each probe costs one backward pass.
 
     Arguments:
         probes: independent estimates a sample.
@@ -95,7 +97,9 @@ class Hutchinson(Probed):
 @final
 @dataclass(frozen=True)
 class GaussianProbes(Probed):
-    """Normal probes: variance 2 |J|^2 for symmetric J, never below that of signs.
+    """Hutchinson trace estimator with Gaussian probes.
+
+    Variance 2 |J|^2 for symmetric J, never below that of random signs.
 
     Arguments:
         probes: independent estimates a sample.
@@ -114,7 +118,7 @@ class GaussianProbes(Probed):
 @final
 @dataclass(frozen=True)
 class ExactTrace(Divergence):
-    """One backward pass for every dimension of the event: exact, for small data."""
+    """Exact trace, by one backward pass for every dimension of the event: for small data."""
 
     def directions(self, x: Tensor, noise: Noise) -> Tensor:
         size = x[0].numel()

@@ -1,6 +1,6 @@
 """Exact log-likelihood by the probability-flow ODE.
 
-In coordinates y where the data's own Gaussian stands still (``Chart``), the density follows from
+In coordinates y where the data's own Gaussian stands still (``Whitened``), the density follows from
 the instantaneous change of variables: ``log p(y_0) = log p(y_1) + int div(dy / dk) dk`` (Chen et
 al., Neural ordinary differential equations, 2018, eq. 8; Song et al., ICLR 2021, eq. 39). The walk
 is an Adams predictor-corrector with one call of the denoiser a step.
@@ -25,7 +25,7 @@ from unnoise.spaces.moments import Moments
 
 @dataclass(frozen=True)
 class Likelihood:
-    """What ``log_prob`` returns.
+    """Log-likelihood of data, with its standard error, the latent and the denoiser calls.
 
     Arguments:
         log_prob: log p_t(x) in nats, shape (B,), float64.
@@ -49,7 +49,7 @@ ENDS = (251 / 720, 299 / 240, 211 / 240, 739 / 720)
 
 
 def adams(before: Tensor, factors: tuple[float, ...], slopes: list[Tensor], step: float) -> Tensor:
-    """before + step sum_j factors[j] slopes[j], newest slope first."""
+    """Adams update: before + step sum_j factors[j] slopes[j], newest slope first."""
     for factor, slope in zip(factors, slopes, strict=False):
         before = torch.add(before, slope, alpha=step * factor)
     return before
@@ -67,7 +67,7 @@ def log_prob(
     noise: Noise | None = None,
     data: Moments | None = None,
 ) -> Likelihood:
-    """Log-density of data under a denoiser's probability-flow ODE.
+    """Log-likelihood (log-density) of data under a denoiser's probability-flow ODE.
 
     Arguments:
         denoiser: a GaussianDenoiser, or any other ScoreModel.

@@ -1,4 +1,4 @@
-"""What a likelihood is asked about, and what it answers: both are numbers, or a sentence."""
+"""Checks of a likelihood's input data and of its result."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from unnoise.core.errors import InputError, NumbersError
 
 
 def check_data(x: Any, what: str = "the data", event: tuple[int, ...] | None = None) -> None:
-    """Refuse what is no batch of modelled values.
+    """Check that ``x`` is a batch of finite modelled values.
 
     Arguments:
         x: to be a dense tensor of shape (B, *event), B at least 1, floating and finite.
@@ -34,7 +34,7 @@ def check_data(x: Any, what: str = "the data", event: tuple[int, ...] | None = N
 
 
 def check_answer(found: Tensor, what: str, x: Tensor) -> None:
-    """Refuse an answer that is none.
+    """Check that a result is finite: neither NaN nor infinite.
 
     Arguments:
         found: what was computed.

@@ -1,4 +1,4 @@
-"""How much a likelihood hangs on what was chosen to compute it."""
+"""Sensitivity of a log-likelihood to the number of steps and to the start and end times."""
 
 import math
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from unnoise.likelihood.flow_ode import log_prob
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Mean changes of log p over some data, in nats (or the unit that ``scaled`` made of them).
+    """Sensitivity of log p to settings: mean changes in nats (or the unit made by ``scaled``).
 
     Arguments:
         steps: with half the steps; the error of the walk is well below.
@@ -27,7 +27,7 @@ class Sensitivity:
     count: int
 
     def scaled(self, by: float) -> "Sensitivity":
-        """In another unit, such as bits a dimension."""
+        """Convert to another unit, such as bits per dimension."""
         return replace(self, steps=by * self.steps, end=by * self.end, begin=by * self.begin)
 
 
@@ -40,7 +40,7 @@ def sensitivity(
     steps: int = 128,
     **how: Any,
 ) -> Sensitivity:
-    """Ask for log p again with one choice changed at a time: four likelihoods.
+    """Sensitivity of log p, recomputed with one setting changed at a time: four likelihoods.
 
     Arguments:
         denoiser: a GaussianDenoiser.

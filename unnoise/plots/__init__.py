@@ -1,4 +1,4 @@
-"""Pictures of samples, walks, clouds and losses. They know no model."""
+"""Plots: contact sheets of samples, sampling trajectories, GIFs, scatter plots, loss curves."""
 
 from unnoise.plots.curves import loss_curve
 from unnoise.plots.files import image_metadata, png_bytes, save_image

@@ -1,4 +1,4 @@
-"""How training went."""
+"""Loss curves of a training, against the step and by noise level."""
 
 import itertools
 import math
@@ -18,7 +18,7 @@ _BINS = 24
 
 
 def loss_curve(records: Sequence[Mapping[str, Any]], path: Path | None = None) -> "Image":
-    """The loss against the step, and by noise level where that was recorded; 1000 x 450 pixels.
+    """Loss curve against the step, and by noise level where that was recorded; 1000 x 450 pixels.
 
     Arguments:
         records: lines of metrics.jsonl; those with event "step", "step" and a finite "loss" count,
@@ -78,9 +78,9 @@ def loss_curve(records: Sequence[Mapping[str, Any]], path: Path | None = None) -
 
 
 def smoothed(values: Sequence[float], half_life: float) -> list[float]:
-    """Exponential mean to both sides: ``sum_j r^|i-j| v_j / sum_j r^|i-j|``, r = 2^(-1/half_life).
+    """Two-sided exponential moving average: ``sum_j r^|i-j| v_j / sum_j r^|i-j|``.
 
-    A mean of the past alone would lag behind a falling loss.
+    Here r = 2^(-1/half_life). A mean of the past alone would lag behind a falling loss.
 
     Arguments:
         values: any number of them.

@@ -1,4 +1,4 @@
-"""matplotlib without its global state: figures are values that become pictures."""
+"""Helpers for matplotlib figures without global state, rendered to Pillow images."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +13,14 @@ FAINT = "#b4b4b4"
 
 
 def new_figure(width: int, height: int) -> "Figure":
-    """An empty figure of so many pixels, on light grey."""
+    """New matplotlib figure of ``width`` by ``height`` pixels, empty, on light grey."""
     from matplotlib.figure import Figure
 
     return Figure((width / 100, height / 100), dpi=100, layout="constrained", facecolor=PAPER)
 
 
 def tidy(axes: Any) -> None:
-    """Quiet axes: two thin lines, small numbers, a faint grid behind."""
+    """Style the axes: two thin spines, small tick labels, a faint grid behind."""
     axes.set_facecolor("white")
     axes.set_axisbelow(True)
     axes.grid(visible=True, color="#e4e4e4", linewidth=0.8)
@@ -31,7 +31,7 @@ def tidy(axes: Any) -> None:
 
 
 def picture(figure: "Figure") -> "Image":
-    """The figure as a Pillow image, mode RGB."""
+    """Render a figure to a Pillow image, mode RGB."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Pictures on disk, which carry what made them."""
+"""PNG files with metadata of how they were made."""
 
 import io
 import json
@@ -31,7 +31,7 @@ def save_image(image: "Image", path: Path, metadata: Mapping[str, Any] | None = 
 
 
 def png_bytes(image: "Image", metadata: Mapping[str, Any] | None = None) -> bytes:
-    """A PNG's bytes; same arguments as ``save_image``."""
+    """Encode an image as PNG bytes; same arguments as ``save_image``."""
     from PIL.PngImagePlugin import PngInfo
 
     chunks = PngInfo()
@@ -49,7 +49,7 @@ def png_bytes(image: "Image", metadata: Mapping[str, Any] | None = None) -> byte
 
 
 def image_metadata(path: Path) -> dict[str, Any] | None:
-    """What ``save_image`` was given; None where a picture carries nothing of ours.
+    """Read the metadata that ``save_image`` wrote into a PNG; None where there is none.
 
     Raises:
         InputError: no such file, or no picture.

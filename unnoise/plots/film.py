@@ -1,4 +1,4 @@
-"""Walks that move: animated GIFs small enough for a README."""
+"""Animated GIFs of sampling trajectories, small enough for a README."""
 
 import io
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def film(
     titles: Sequence[str] | None = None,
     scale: int | None = None,
 ) -> bytes:
-    """An endless GIF of sheets, one for each state of a walk.
+    """Animated GIF (endless) of a trajectory: one contact sheet for each state.
 
     Arguments:
         frames: one uint8 batch for each state, all of shape (N, C, H, W).
@@ -60,7 +60,7 @@ def film(
 
 
 def forward_reverse(forward: Sequence[Tensor], reverse: Sequence[Tensor]) -> list[Tensor]:
-    """Data to noise and back again, as the frames of one film.
+    """Frames of the forward and the reverse process, data to noise and back, for one film.
 
     Arguments:
         forward: states from data to noise, each of shape (N, C, H, W).
@@ -85,7 +85,7 @@ def forward_reverse(forward: Sequence[Tensor], reverse: Sequence[Tensor]) -> lis
 def animate(
     pictures: "Sequence[Image]", path: Path | None, duration_ms: int, hold_last_ms: int
 ) -> bytes:
-    """An endless GIF of pictures of one size, in at most 32 greys or 64 colours.
+    """Animated GIF (endless) of images of one size, in at most 32 greys or 64 colours.
 
     Arguments:
         pictures: of one size and mode, L or RGB.

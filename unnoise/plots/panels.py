@@ -1,4 +1,4 @@
-"""Rows of panels, each a value that says what it shows: things in the plane, or curves."""
+"""Figures of panels in rows: 2D densities, points, vector fields and paths, or curves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ COLOURS = (ACCENT, "#c8553d", "#3a7d44", "#8a5a9e", "#b8860b")
 
 @dataclass(frozen=True)
 class Plane:
-    """Something in the plane, layer upon layer.
+    """Panel in the plane, in layers: heat map, points, arrows (vector field) and paths.
 
     Arguments:
         view: its corner and the one opposite, (left, right, bottom, top).
@@ -91,7 +91,7 @@ class Plane:
 
 @dataclass(frozen=True)
 class Line:
-    """A curve with a name.
+    """Curve of a ``Curves`` panel, with a name and error bars.
 
     Arguments:
         name: in the legend; none for a curve that needs no name.
@@ -109,7 +109,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves on one pair of axes.
+    """Panel of curves (line plot) on one pair of axes.
 
     Arguments:
         lines: the curves.
@@ -152,7 +152,7 @@ class Curves:
 def panels(
     rows: Sequence[Sequence[Plane | Curves]], path: Path | None = None, side: int = 300
 ) -> "Image":
-    """Panels in rows, all of one size.
+    """Draw panels in rows, all of one size.
 
     Arguments:
         rows: as many panels in each; shorter rows end in empty places.
@@ -178,7 +178,7 @@ def panels(
 
 
 def lattice(view: tuple[float, float, float, float], width: int, height: int) -> Tensor:
-    """Middles of the cells of an even lattice over a view, shape (height * width, 2), float64.
+    """Cell centres of an even 2D grid over a view, shape (height * width, 2), float64.
 
     In the order of ``heat``: ``values(lattice).reshape(height, width)``.
     """

@@ -1,4 +1,4 @@
-"""Data in the plane: clouds, walks of clouds, films of them."""
+"""Scatter plots of points in the plane, and of their trajectories as strips and GIFs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ def scatter(
     reference: Tensor | None = None,
     path: Path | None = None,
 ) -> "Image":
-    """A cloud of points, coloured by label, over a faint cloud of real ones; 600 x 600 pixels.
+    """Scatter plot of points, coloured by label, over faint real ones; 600 x 600 pixels.
 
     Arguments:
         points: shape (N, 2).
@@ -58,7 +58,7 @@ def scatter_strip(
     labels: Tensor | None = None,
     path: Path | None = None,
 ) -> "Image":
-    """A walk as clouds side by side, each on a scale that holds nearly all of its points.
+    """Scatter plots of a trajectory side by side, each scaled to hold nearly all of its points.
 
     Arguments:
         frames: one cloud for each time, all of shape (N, 2); about eight are readable.
@@ -90,7 +90,7 @@ def walk_film(
     titles: Sequence[str] | None = None,
     labels: Tensor | None = None,
 ) -> bytes:
-    """An endless GIF of a walk in the plane; the view closes in on the cloud as it shrinks.
+    """Animated GIF of a trajectory in the plane; the view closes in as the points contract.
 
     Arguments:
         frames: one cloud for each time, all of shape (N, 2).
@@ -121,13 +121,13 @@ def walk_film(
 
 
 def view_of(points: Tensor) -> float:
-    """Half the side of a square around the origin with 99.5 % of the points, and some room."""
+    """Axis limit: half the side of a square with 99.5 % of the points, and a margin."""
     reach = points.detach().abs().amax(1).double().cpu()
     return 1.15 * max(1e-6, float(reach.quantile(0.995)))
 
 
 def check_points(points: Tensor) -> None:
-    """Refuse what is no cloud in the plane.
+    """Check that points are finite, of shape (N, 2).
 
     Raises:
         InputError: another shape, or NaN.

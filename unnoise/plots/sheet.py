@@ -1,4 +1,4 @@
-"""Many small pictures on one that can be read."""
+"""Contact sheets: many small images in one image grid, with captions."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def sheet(
     title: str | None = None,
     cell: int = 56,
 ) -> "Image":
-    """Images side by side, row by row, every pixel a square of the same size.
+    """Contact sheet (image grid), row by row, every pixel a square of the same size.
 
     Arguments:
         images: uint8, shape (N, C, H, W), C = 1 (grey) or 3 (RGB).
@@ -99,7 +99,7 @@ def sheet(
 
 
 def check_images(images: Tensor) -> None:
-    """Refuse what is no batch of grey or RGB pictures.
+    """Check that images are a uint8 batch, grey or RGB.
 
     Raises:
         InputError: type, shape or number of channels.

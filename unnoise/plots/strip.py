@@ -1,4 +1,4 @@
-"""A walk on one picture: from noise on the left to data on the right."""
+"""Sampling trajectory in one image, from noise on the left to data on the right."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ def strip(
     row_labels: Sequence[str] | None = None,
     scale: int | None = None,
 ) -> "Image":
-    """The same samples at several times of a walk: a row is a sample, a column is a time.
+    """Samples at several times of a trajectory: a row is a sample, a column is a time.
 
     Arguments:
         frames: one uint8 batch for each time, all of shape (N, C, H, W).
@@ -39,7 +39,7 @@ def strip(
 
 
 def check_frames(frames: Sequence[Tensor]) -> None:
-    """Refuse an empty walk, or one whose batches change shape on the way.
+    """Check that a trajectory has frames, all of one shape.
 
     Raises:
         InputError: for either.
@@ -55,7 +55,7 @@ def check_frames(frames: Sequence[Tensor]) -> None:
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """At most ``most`` numbers out of 0 ... count - 1, evenly spaced, both ends among them.
+    """Evenly spaced indices out of 0 ... count - 1, at most ``most``, both ends among them.
 
     Arguments:
         count: of the states of a walk, >= 1.

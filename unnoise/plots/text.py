@@ -1,4 +1,4 @@
-"""Words on pictures, in the one font that Pillow brings along."""
+"""Text on images, in Pillow's default font."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -32,12 +32,12 @@ def font(size: int) -> "FreeTypeFont | ImageFont":
 
 
 def width_of(text: str, size: int = SIZE) -> int:
-    """Pixels that a line of text is wide."""
+    """Width of a line of text in pixels."""
     return round(font(size).getlength(plain(text)))
 
 
 def fitting(texts: Sequence[str], room: int) -> int:
-    """The size in which all of these fit into ``room`` pixels, between 9 and SIZE."""
+    """Largest font size, between 9 and SIZE, at which all texts fit into ``room`` pixels."""
     size = SIZE
     while size > 9 and max((width_of(text, size) for text in texts), default=0) > room:
         size -= 1
@@ -53,7 +53,7 @@ def write(
     align: str = "middle",
     size: int = SIZE,
 ) -> None:
-    """One line of text in a box of ``room`` by HEIGHT pixels, cut off where too long.
+    """Draw one line of text in a box of ``room`` by HEIGHT pixels, cut off where too long.
 
     Arguments:
         draw: on the picture.

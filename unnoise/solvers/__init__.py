@@ -1,4 +1,4 @@
-"""How noise becomes data."""
+"""Samplers: solvers of the reverse SDE and the probability-flow ODE, and their time grids."""
 
 from unnoise.catalogue.renamed import old_names
 from unnoise.solvers.ancestral import Ancestral

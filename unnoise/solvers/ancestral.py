@@ -1,4 +1,4 @@
-"""The walk of every chain whose bridges are known."""
+"""Ancestral sampling (DDPM) for every process with known bridges q(x_s | x_t, x_0)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from unnoise.spaces.moments import Moments
 @final
 @dataclass(frozen=True)
 class Ancestral(Solver):
-    """Draw x_s from the bridge q(x_s | x_t, x_0), averaged over the belief about x_0.
+    """Ancestral sampling (DDPM): draw x_s from q(x_s | x_t, x_0), averaged over the belief.
 
     On Gaussian processes this is DDPM's sampler and both of score SDE's ancestral predictors.
 

@@ -1,4 +1,4 @@
-"""Exponential multistep: the data's Gaussian is solved exactly, the rest is interpolated."""
+"""The default sampler: an exponential integrator, exact for Gaussian data, and its time grid."""
 
 import math
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def _quadrature(high: Tensor, low: Tensor) -> tuple[Tensor, Tensor]:
 @final
 @dataclass(frozen=True)
 class GaussianExponential(Multistep):
-    """The default: an exponential multistep method around the data's own Gaussian, order up to 4.
+    """The default solver: exponential multistep integrator, exact on Gaussian data, order up to 4.
 
     With u = sigma / alpha and data of mean m and variance lambda along an axis, the
     probability-flow ODE of ``w = x - alpha m`` is solved as
@@ -128,7 +128,7 @@ def _even(high: float, low: float, count: int) -> Tensor:
 @final
 @dataclass(frozen=True)
 class AutoGrid(Grid):
-    """Few steps while the data is a Gaussian under the noise, even log steps where it is more.
+    """The default time grid: few steps at high noise, then steps even in log(sigma / alpha).
 
     With std the data's standard deviation and N steps: N / 10 steps (at least one) from the start
     down to sigma / alpha = 4 std sqrt(N / 5), at most 16 std; the others, even in log(sigma /

@@ -1,4 +1,4 @@
-"""What a solver is, and the one loop of the product."""
+"""Base classes of solvers (samplers), and the sampling loop ``trajectory``."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from unnoise.spaces.moments import Moments
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One step of a plan: from time ``t`` to time ``s``, and the solver's own numbers for it."""
+    """One planned step from time ``t`` to time ``s``, with precomputed coefficients."""
 
     index: int
     t: Tensor
@@ -29,7 +29,7 @@ class Leg:
 
 
 class Moved(NamedTuple):
-    """What a step returns: the new state, what was believed on the way, and the solver's memory."""
+    """Result of a solver step: the new state, the belief p(x_0 | x_t), and the solver's memory."""
 
     x: Tensor
     belief: Distribution | None
@@ -38,7 +38,7 @@ class Moved(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What ``trajectory`` yields: after step ``index`` from ``t`` to ``s`` the state is ``x``."""
+    """One step of a trajectory: after step ``index`` from ``t`` to ``s`` the state is ``x``."""
 
     index: int
     t: Tensor
@@ -48,7 +48,7 @@ class Step:
 
 
 class Solver(ABC):
-    """Walks back from noise to data, one step at a time. Holds no state of its own.
+    """Base class of solvers (samplers): from noise to data, one step at a time, without state.
 
     Attributes:
         needs: what a process must be.
@@ -72,7 +72,7 @@ class Solver(ABC):
 
     @abstractmethod
     def numbers(self, process: Any, times: Tensor, data: Moments | None) -> Sequence[Any]:
-        """The solver's own numbers for each step of a grid, computed once, in float64.
+        """Coefficients of the solver for each step of a time grid, precomputed in float64.
 
         Arguments:
             process: of the type that ``needs`` names.
@@ -108,14 +108,14 @@ class Solver(ABC):
 
     @final
     def take_after(self, inner: "Solver", calls: int | None) -> None:
-        """What a solver that wraps another one is like; ``calls`` are its own."""
+        """Copy the traits of a wrapped solver to the one that wraps it; ``calls`` are its own."""
         object.__setattr__(self, "couples_batch", inner.couples_batch)
         object.__setattr__(self, "divides_by_alpha", inner.divides_by_alpha)
         object.__setattr__(self, "calls", calls)
 
     @final
     def plan(self, process: Any, times: Tensor, data: Moments | None = None) -> list[Leg]:
-        """All numbers of a walk, before its first network call.
+        """Precompute the coefficients of all steps, before the first network call.
 
         Raises:
             InputError: the process is not what this solver needs, or the times are no grid.
@@ -156,7 +156,7 @@ def _finite(numbers: Any) -> bool:
 
 
 def check_times(times: Tensor, both_ways: bool = False) -> Tensor:
-    """A grid in float64 on the CPU, or a sentence saying why it is none."""
+    """Check a time grid, and return it in float64 on the CPU."""
     times = torch.as_tensor(times, dtype=torch.float64).cpu()
     if times.ndim != 1 or len(times) < 2:
         raise InputError(
@@ -185,7 +185,7 @@ def check_times(times: Tensor, both_ways: bool = False) -> Tensor:
 
 @dataclass(frozen=True)
 class OneStep(Solver):
-    """A solver whose step is ``x_s = A x + B x0_hat + sqrt(lower + coef^2 Var[x_0]) z``."""
+    """One-step solver: ``x_s = A x + B x0_hat + sqrt(lower + coef^2 Var[x_0]) z``."""
 
     @abstractmethod
     def coefficients(
@@ -232,7 +232,7 @@ def trajectory(
     data: Moments | None = None,
     legs: Sequence[Leg] | None = None,
 ) -> Iterator[Step]:
-    """Walk back from noise to data, yielding every step: the only loop there is.
+    """Sampling loop: integrate from noise to data, and yield every step.
 
     Arguments:
         solver: how to step.

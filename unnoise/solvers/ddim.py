@@ -15,7 +15,7 @@ from unnoise.solvers.base import OneStep
 @final
 @dataclass(frozen=True)
 class DDIM(OneStep):
-    """Denoising diffusion implicit model: the bridge with a share of its randomness.
+    """DDIM (denoising diffusion implicit model): deterministic at eta = 0, ancestral at eta = 1.
 
     Arguments:
         eta: 0 is deterministic (the exponential Euler step of the probability-flow ODE), 1 is

@@ -1,4 +1,4 @@
-"""The probability-flow ODE to a tolerance: every sample has steps of its own."""
+"""Dormand-Prince (adaptive Runge-Kutta, RK45) on the probability-flow ODE."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, final
@@ -31,7 +31,7 @@ ERRORS = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1
 
 
 class Ends(NamedTuple):
-    """The numbers of one leg: lengths and angles at its ends, the last noisy one where s = 0."""
+    """Coefficients of one step: length and angle at its ends, the last noisy one where s = 0."""
 
     length: float
     angle: float
@@ -41,7 +41,7 @@ class Ends(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """One attempt: the new state, the slope there, its error in units of the tolerance."""
+    """One attempted step: the new state, the slope there, its error in units of the tolerance."""
 
     y: Tensor
     slope: Tensor
@@ -52,7 +52,7 @@ class Tried(NamedTuple):
 @final
 @dataclass(frozen=True)
 class DormandPrince(Solver):
-    """Dormand and Prince's pair of orders five and four, with error control of each sample.
+    """Dormand-Prince RK45 on the probability-flow ODE, with an adaptive step size per sample.
 
     A step h is taken when the root mean square over the event of
     ``error / (atol + rtol max(|y|, |y_new|))`` is at most 1; the next one is

@@ -77,7 +77,7 @@ def dpmpp_3m() -> DPMSolverPP:
 
 @register("solver", "dpmpp-2m-sde")
 def dpmpp_2m_sde(eta: Fraction = 1.0) -> DPMSolverPP:
-    """DPM-Solver++ of order 2 on the reverse SDE, which forgives errors that the ODE keeps.
+    """DPM-Solver++ of order 2 on the reverse SDE, whose noise corrects errors that the ODE keeps.
 
     Arguments:
         eta: share of the reverse SDE's noise, in [0, 1].

@@ -19,7 +19,7 @@ from unnoise.spaces.moments import Moments
 @final
 @dataclass(frozen=True)
 class DPS(Solver):
-    """Diffusion posterior sampling: after each step down the slope of ``|y - A x0_hat(x)|``.
+    """DPS (diffusion posterior sampling): each step adds gradient descent on ``|y - A x0_hat(x)|``.
 
     Arguments:
         solver: how to step; of one-step solvers any.

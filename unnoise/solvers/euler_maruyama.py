@@ -1,4 +1,4 @@
-"""Solvers of the reverse SDE that need of a process only its drift and diffusion."""
+"""Euler-Maruyama solver of the reverse SDE; it needs only a process's drift and diffusion."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, final

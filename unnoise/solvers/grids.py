@@ -1,4 +1,4 @@
-"""Where a walk sets its feet: descending times from 1 (noise) to 0 (data)."""
+"""Time grids (discretisation schedules) for sampling: timesteps from 1 (noise) to 0 (data)."""
 
 import math
 from abc import ABC, abstractmethod
@@ -18,14 +18,14 @@ from unnoise.spaces.moments import Moments
 
 
 class Grid(ABC):
-    """A rule that spaces times between the process's ends."""
+    """Time grid (discretisation schedule): how timesteps are spaced between a process's ends."""
 
     family: ClassVar[str] = "grid"
     needs: ClassVar[type] = GaussianProcess
 
     @abstractmethod
     def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
-        """The noisy times of a walk: ``count`` of them, descending from ``start``, float64.
+        """Noisy timesteps of a trajectory: ``count`` of them, descending from ``start``, float64.
 
         Arguments:
             process: of the type that ``needs`` names.
@@ -50,7 +50,7 @@ def _levels(process: GaussianProcess, start: float) -> tuple[float, float]:
 @final
 @dataclass(frozen=True)
 class UniformGrid(Grid):
-    """Even steps of time, as in score SDE."""
+    """Time grid with uniform timesteps, as in score SDE."""
 
     needs: ClassVar[type] = SDE
 
@@ -62,7 +62,7 @@ class UniformGrid(Grid):
 @final
 @dataclass(frozen=True)
 class LogSNRGrid(Grid):
-    """Even steps of the log signal-to-noise ratio."""
+    """Time grid with even steps of the log signal-to-noise ratio (log SNR)."""
 
     def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
         first, last = _levels(process, start)
@@ -74,7 +74,7 @@ class LogSNRGrid(Grid):
 @final
 @dataclass(frozen=True)
 class AngleGrid(Grid):
-    """Even steps of the angle atan2(sigma, alpha)."""
+    """Time grid with even steps of the angle atan2(sigma, alpha)."""
 
     def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
         process.check()
@@ -87,7 +87,7 @@ class AngleGrid(Grid):
 @final
 @dataclass(frozen=True)
 class KarrasGrid(Grid):
-    """Even steps of (sigma / alpha)^(1 / rho).
+    """Karras (EDM) time grid: even steps of (sigma / alpha)^(1 / rho).
 
     Arguments:
         rho: larger values put more steps near the data.
@@ -116,7 +116,7 @@ class KarrasGrid(Grid):
 
 @register("grid", "edm")
 def edm_grid(rho: Positive = 7.0, sigma_min: Positive = 0.002) -> KarrasGrid:
-    """The grid of EDM: Karras steps that end at sigma = 0.002.
+    """EDM time grid (Karras et al. 2022): Karras steps that end at sigma = 0.002.
 
     Arguments:
         rho: larger values put more steps near the data.
@@ -132,7 +132,7 @@ def edm_grid(rho: Positive = 7.0, sigma_min: Positive = 0.002) -> KarrasGrid:
 @final
 @dataclass(frozen=True)
 class NativeGrid(Grid):
-    """The process's own chain, t = i / N: all of it, or evenly strided where fewer are asked for.
+    """The process's own timesteps t = i / N, all of them or evenly strided (respacing).
 
     References:
         Nichol and Dhariwal, Improved denoising diffusion probabilistic models, ICML 2021, section 4
@@ -185,7 +185,7 @@ def grid(
     start: float = 1.0,
     data: Moments | None = None,
 ) -> Tensor:
-    """Descending times for ``trajectory``: start, ..., the last noisy time, 0.
+    """Make the timesteps for ``trajectory``, descending: start, ..., the last noisy time, 0.
 
     Arguments:
         process: the process to walk back.

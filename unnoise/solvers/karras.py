@@ -1,4 +1,4 @@
-"""Karras et al.'s stochastic sampler (2022): noise is added before each step of another solver."""
+"""EDM stochastic sampler (Karras et al. 2022): noise is added before each step of a solver."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from unnoise.spaces.moments import Moments
 
 
 class Raised(NamedTuple):
-    """The numbers of a churned step: x_up = keep x + spread z, then the inner leg from there."""
+    """Coefficients of a churned step: x_up = keep x + spread z, then the inner step from there."""
 
     keep: float
     spread: float
@@ -30,7 +30,7 @@ class Raised(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Churned(Solver):
-    """Before each step, noise is added to raise the level by a factor 1 + gamma.
+    """EDM stochastic sampler (churn): before each step noise raises the level 1 + gamma times.
 
     ``gamma = min(churn / steps, sqrt(2) - 1)`` where sigma / alpha lies in [low, high], else 0.
     Levels are raised along the process's own transition, so the state stays in its law.

@@ -1,4 +1,4 @@
-"""Correctors stay at a noise level and bring the state nearer to its law."""
+"""Langevin dynamics, as correctors at a fixed noise level for predictor-corrector sampling."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from unnoise.processes import GaussianProcess
 
 
 class Corrector(ABC):
-    """Walks on at time t, towards the law p_t.
+    """Corrector (MCMC): moves states at a fixed time t towards the law p_t.
 
     Attributes:
         calls: network calls of a correction.
@@ -30,7 +30,7 @@ class Corrector(ABC):
 
     @abstractmethod
     def numbers(self, process: GaussianProcess, times: Tensor) -> Sequence[Any]:
-        """The corrector's numbers at times[0] ... times[-2], before the step to the next one."""
+        """Coefficients of the corrector at times[0] ... times[-2], before each next step."""
 
     @abstractmethod
     def correct(
@@ -43,7 +43,7 @@ class Corrector(ABC):
         cond: Condition | None,
         noise: Noise,
     ) -> Tensor:
-        """States at time ``t`` again, shape (B, *event); ``numbers`` are those of this time."""
+        """Correct states at time ``t``, shape (B, *event); ``numbers`` are those of this time."""
 
 
 def langevin(
@@ -84,7 +84,7 @@ def langevin(
 @final
 @dataclass(frozen=True)
 class Langevin(Corrector):
-    """Langevin steps of size ``2 (snr sigma)^2``: the level decides, not the batch.
+    """Langevin corrector with step size ``2 (snr sigma)^2``, set by the noise level alone.
 
     sigma is the smallest scale that p_t has, so the step is as long as is safe on any data. With a
     predictor that only changes the level this is annealed Langevin dynamics.
@@ -127,7 +127,7 @@ class Langevin(Corrector):
 @final
 @dataclass(frozen=True)
 class LangevinPaper(Corrector):
-    """Langevin steps of size ``2 a^2 (snr |z| / |score|)^2`` with norms averaged over the batch.
+    """Langevin corrector of score SDE, step size ``2 a^2 (snr |z| / |score|)^2``, batch-mean norms.
 
     The rule of the paper's algorithms 4 and 5, a^2 being 1 - beta_i of a VP chain and 1 for VE. It
     couples the samples of a batch; ``langevin`` does not and is as good.

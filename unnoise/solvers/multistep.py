@@ -1,4 +1,4 @@
-"""Solvers that remember: what was predicted at earlier levels is combined with what is now."""
+"""Multistep solvers: a step combines the newest prediction with those of earlier steps."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -20,7 +20,7 @@ DEEPEST = 4  # as many predictions as any of them looks back on
 
 
 class Frame(NamedTuple):
-    """Axes of the data around its moving mean: ``w = axes^T (x - alpha mean)``.
+    """Coordinates along the data's principal axes: ``w = axes^T (x - alpha mean)``.
 
     Arguments:
         data: whose mean and axes; None is x as it is.
@@ -32,14 +32,14 @@ class Frame(NamedTuple):
     next_alpha: float = 1.0
 
     def inward(self, x: Tensor, alpha: float) -> Tensor:
-        """The state, of scale ``alpha``, seen from here."""
+        """Transform a state, of scale ``alpha``, into these coordinates."""
         if self.data is None:
             return x
         away = torch.sub(x, self.data.mean.to(x), alpha=alpha)
         return away if self.data.axes is None else away.flatten(1) @ self.data.axes.to(x)
 
     def outward(self, w: Tensor, like: Tensor) -> Tensor:
-        """The inverse, at the end of the step."""
+        """Transform back (the inverse of ``inward``), at the end of the step."""
         if self.data is None:
             return w
         axes = self.data.axes
@@ -48,7 +48,7 @@ class Frame(NamedTuple):
 
 
 class Combination(NamedTuple):
-    """The numbers of one step, each a float or one number for each axis of its frame.
+    """Coefficients of one multistep step, each a float or one number for each axis of its frame.
 
     Arguments:
         seen: (a, b): what is remembered is the prediction ``p = a w + b x0_hat``.
@@ -68,14 +68,14 @@ class Combination(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """The state that the last step left from, made again if it was, and the predictions."""
+    """Memory of a multistep solver: the (corrected) state before the last step, and predictions."""
 
     w: Tensor
     predictions: list[Tensor]
 
 
 class Multistep(Solver, ABC):
-    """``x_s = keep x_t + sum_j weights[j] p_j (+ spread z)`` over the newest predictions p.
+    """Multistep solver: ``x_s = keep x_t + sum_j weights[j] p_j (+ spread z)``, predictions p_j.
 
     A step that knows how the one before could have been made better makes it again first, at no
     network call.
@@ -113,7 +113,7 @@ class Multistep(Solver, ABC):
 
 
 def combine(keep: Any, w: Tensor, weights: Sequence[Any], predictions: list[Tensor]) -> Tensor:
-    """keep w + sum_j weights[j] predictions[j]; what is given is left as it was."""
+    """Linear combination keep w + sum_j weights[j] predictions[j]; inputs are not changed."""
     fresh = isinstance(keep, Tensor) or keep != 1
     total = w * (keep.to(w) if isinstance(keep, Tensor) else keep) if fresh else w
     for weight, prediction in zip(weights, predictions, strict=False):
@@ -131,7 +131,7 @@ def combine(keep: Any, w: Tensor, weights: Sequence[Any], predictions: list[Tens
 
 
 def lagrange(nodes: Tensor, at: Tensor) -> Tensor:
-    """Lagrange's polynomials of ``nodes`` (..., m) at places ``at`` (..., q): (..., m, q)."""
+    """Lagrange basis polynomials of ``nodes`` (..., m) at points ``at`` (..., q): (..., m, q)."""
     count = nodes.shape[-1]
     rows: list[Tensor] = []
     for i in range(count):
@@ -145,21 +145,21 @@ def lagrange(nodes: Tensor, at: Tensor) -> Tensor:
 
 
 def gauss_legendre(low: Tensor | float, high: Tensor | float) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of integrals from ``low`` to ``high`` (...), float64, shape (..., 24)."""
+    """Gauss-Legendre nodes and weights from ``low`` to ``high`` (...), float64, shape (..., 24)."""
     low, high = torch.as_tensor(low)[..., None], torch.as_tensor(high)[..., None]
     half = (high - low) / 2
     return low + half * (NODES + 1), half * WEIGHTS
 
 
 def newest(i: int, count: int) -> list[int]:
-    """Numbers of the predictions that step i can look at, newest first, at most ``count``."""
+    """Indices of the predictions available to step i, newest first, at most ``count``."""
     return list(range(i, max(i - count, -1), -1))
 
 
 def alike(
     histories: Sequence[Sequence[int]], rule: Callable[[Tensor, Tensor], Tensor]
 ) -> list[list[Any]]:
-    """Weights of every step at the nodes it looks at, all steps of one length of history at once.
+    """Weights of the predictions for every step, batched over steps of equal history length.
 
     Arguments:
         histories: the nodes of each step; a step without any has no weights.
@@ -181,7 +181,7 @@ def alike(
 def clean_weights(
     place: Tensor, histories: Sequence[list[int]], rate: float, scale: Tensor
 ) -> list[list[float]]:
-    """Exponential Adams: weights of x0_hat at the nodes of each step.
+    """Exponential Adams method: weights of x0_hat at the nodes of each step.
 
     With u = sigma / alpha and lambda = -log u, half the log SNR, the probability-flow ODE is
 

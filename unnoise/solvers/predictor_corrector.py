@@ -19,7 +19,7 @@ from unnoise.spaces.moments import Moments
 @final
 @dataclass(frozen=True)
 class Stay(Solver):
-    """A predictor that only changes the level, and takes the denoiser's mean at the end.
+    """Trivial predictor: only changes the noise level, and denoises to the mean at the end.
 
     ``x_s = x max(alpha_s, 1/2) / max(alpha_t, 1/2)``: unchanged on VE, as in the paper; where alpha
     moves, signal that noise no longer hides keeps its scale. No solver by itself; with a Langevin
@@ -50,7 +50,7 @@ class Stay(Solver):
 
 
 class Pair(NamedTuple):
-    """The numbers of a corrected step."""
+    """Coefficients of a predictor-corrector step."""
 
     corrector: Any
     predictor: Leg

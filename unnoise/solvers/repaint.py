@@ -17,7 +17,7 @@ from unnoise.spaces.moments import Moments
 
 
 class Imposed(NamedTuple):
-    """The numbers of a step: how the known part looks after it, and the way back up."""
+    """Coefficients of a replacement step: scales of the known part after it, and of re-noising."""
 
     alpha: float
     sigma: float
@@ -29,7 +29,7 @@ class Imposed(NamedTuple):
 @final
 @dataclass(frozen=True)
 class Replacing(Solver):
-    """After each step the measured part becomes that of noised data, ``alpha y + sigma A eps``.
+    """Replacement (RePaint) inpainting: each step sets what is known to ``alpha y + sigma A eps``.
 
     With ``resample`` above 1 each step is walked again and again, with noise put back between, so
     that the rest has time to agree with what is known (RePaint).
@@ -97,7 +97,7 @@ class Replacing(Solver):
 @final
 @dataclass(frozen=True)
 class Settled(Solver):
-    """The last step ends where exactly what was measured is so: known pixels to the bit.
+    """Projection of the final sample onto the measurement: known pixels are exact to the bit.
 
     Arguments:
         solver: how to step.
@@ -129,7 +129,7 @@ class Settled(Solver):
 
 
 def apart(cond: Condition | None, x: Tensor) -> tuple[Tensor, Condition]:
-    """What was measured, and the rest of the condition."""
+    """Split a condition into the measurement and the rest."""
     if cond is None or cond.measured is None:
         raise InputError("nothing was measured; give Condition(measured=...).")
     return cond.measured.to(x), replace(cond, measured=None)

@@ -15,7 +15,7 @@ from unnoise.solvers.base import OneStep
 @final
 @dataclass(frozen=True)
 class ReverseDiffusion(OneStep):
-    """The reverse SDE cut into steps as the forward one is.
+    """Reverse diffusion sampler: the reverse SDE discretised in the way of the forward SDE.
 
     ``x_s = (2 - a) x + v score + sqrt(v) z`` with ``q(x_t | x_s) = N(a x_s, v)``. The step
     into the data adds no noise.

@@ -1,4 +1,4 @@
-"""Solvers of the probability-flow ODE with fixed steps, in the process's own coordinate."""
+"""Runge-Kutta solvers of the probability-flow ODE with fixed steps: Euler, Heun, RK4."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,8 +16,11 @@ from unnoise.spaces.moments import Moments
 
 
 class Tableau(NamedTuple):
-    """An explicit Runge-Kutta method: stage k looks at ``nodes[k]`` of the step, from
-    ``y + h sum_j rows[k][j] slope_j``; the step is ``y + h sum_k weights[k] slope_k``."""
+    """Butcher tableau of an explicit Runge-Kutta method.
+
+    Stage k is at ``nodes[k]`` of the step, from ``y + h sum_j rows[k][j] slope_j``; the step is
+    ``y + h sum_k weights[k] slope_k``.
+    """
 
     nodes: tuple[float, ...]
     rows: tuple[tuple[float, ...], ...]
@@ -25,7 +28,7 @@ class Tableau(NamedTuple):
 
 
 class Stages(NamedTuple):
-    """The numbers of one Runge-Kutta step: its size, and time and length at every stage."""
+    """Coefficients of one Runge-Kutta step: its size, and time and length at every stage."""
 
     size: float
     times: list[Tensor]
@@ -34,7 +37,7 @@ class Stages(NamedTuple):
 
 
 def combine(y: Tensor, factors: tuple[float, ...], slopes: list[Tensor], size: float) -> Tensor:
-    """y + size sum_k factors[k] slopes[k]."""
+    """Runge-Kutta update: y + size sum_k factors[k] slopes[k]."""
     for factor, slope in zip(factors, slopes, strict=True):
         if factor:
             y = torch.add(y, slope, alpha=size * factor)
@@ -42,7 +45,7 @@ def combine(y: Tensor, factors: tuple[float, ...], slopes: list[Tensor], size: f
 
 
 class RungeKutta(Solver, ABC):
-    """``d(x / length) / d(angle)`` by an explicit Runge-Kutta method.
+    """Explicit Runge-Kutta method on the probability-flow ODE, as ``d(x / length) / d(angle)``.
 
     On Gaussian processes length and angle are those of the circle, where the ODE is smooth on every
     process, also where alpha = 0. The step that ends in the data is the denoiser's mean, as in
@@ -54,7 +57,7 @@ class RungeKutta(Solver, ABC):
 
     @abstractmethod
     def tableau(self) -> Tableau:
-        """The method."""
+        """Butcher tableau of the method."""
 
     @final
     def numbers(self, process: Any, times: Tensor, data: Moments | None) -> list[Stages]:
@@ -98,7 +101,7 @@ class RungeKutta(Solver, ABC):
 @final
 @dataclass(frozen=True)
 class Euler(RungeKutta):
-    """Euler's method on the probability-flow ODE; DDIM(eta = 0) is its exponential sister."""
+    """Euler's method on the probability-flow ODE; DDIM(eta = 0) is the exponential Euler method."""
 
     order = 1
 

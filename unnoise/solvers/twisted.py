@@ -1,4 +1,4 @@
-"""Several walks for each sample, weighed against each other."""
+"""Twisted diffusion sampler (TDS): sequential Monte Carlo with several particles per sample."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from unnoise.spaces.moments import Moments
 
 
 class Swarm(NamedTuple):
-    """Particles, shape (B, K, *event), and the part of their log-weights that is known so far."""
+    """Particles of a TDS step, shape (B, K, *event), and their log-weights so far."""
 
     x: Tensor
     log_weight: Tensor
@@ -28,7 +28,7 @@ class Swarm(NamedTuple):
 @final
 @dataclass(frozen=True)
 class TDS(Solver):
-    """Twisted diffusion sampler: ancestral steps of K particles a sample, weighed and resampled.
+    """Twisted diffusion sampler: ancestral steps of K particles a sample, weighted and resampled.
 
     Each particle walks by the tilted belief (``Posterior``, ``Guided``); its weight is what that
     walk and the law that is meant differ by. Where weights have grown uneven, heavy particles are

@@ -24,7 +24,7 @@ ToThree = Annotated[int, Interval(ge=1, le=3)]
 @final
 @dataclass(frozen=True)
 class UniPC(Multistep):
-    """The unified predictor-corrector: DPM-Solver++ that makes its last step again, for nothing.
+    """UniPC (unified predictor-corrector): DPM-Solver++ with a corrector, at no extra network call.
 
     The predictor UniP interpolates x0_hat through the newest ``depth`` predictions; when the next
     one is known, the corrector UniC does the step again with it among them, which gains an order.

@@ -1,4 +1,4 @@
-"""The laws of each noun, for plug-in authors; `pytest` runs them as they are.
+"""Contract tests for plug-ins (process, solver, network, ...); `pytest` runs them as they are.
 
 ::
 

@@ -1,4 +1,4 @@
-"""How the contracts compare numbers, and the numbers they compare at."""
+"""Helpers of the contract tests: errors, test times, random draws, finite differences."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from unnoise.processes import GaussianProcess
 
 
 def worst(got: Tensor, wanted: Tensor, scale: Tensor | float | None = None) -> float:
-    """Largest |got - wanted| / scale, by default |wanted|; infinite where anything is NaN."""
+    """Largest relative error |got - wanted| / scale (default |wanted|); infinite with any NaN."""
     got, wanted = got.detach(), wanted.detach()
     scale = wanted.abs() if scale is None else torch.as_tensor(scale).detach().to(wanted)
     error = (got - wanted).abs() / scale
@@ -21,7 +21,7 @@ def worst(got: Tensor, wanted: Tensor, scale: Tensor | float | None = None) -> f
 
 
 def refusal(call: Callable[[], object]) -> str:
-    """What an InputError says; nothing where a call goes through."""
+    """Message of the InputError that a call raises; empty if it raises none."""
     try:
         call()
     except InputError as error:

@@ -1,4 +1,4 @@
-"""The laws of a data set."""
+"""Contract tests of a data set."""
 
 import math
 from abc import ABC
@@ -13,7 +13,7 @@ from unnoise.data import Dataset, info_fields, info_from
 
 
 class DatasetContract(ABC):
-    """What every data set that fits into memory keeps.
+    """Contract tests for every data set that fits into memory.
 
     Attributes:
         make: returns the data set under test.
@@ -22,7 +22,7 @@ class DatasetContract(ABC):
     make: Callable[[], Dataset]
 
     def test_batches_are_rows(self) -> None:
-        """In any order, any number of times, always the same."""
+        """A batch holds examples by index, in any order, always the same."""
         data = self.make()
         index = torch.tensor([3, 0, 3, len(data) - 1])
         batch = data.batch(index)
@@ -72,7 +72,7 @@ class DatasetContract(ABC):
             assert torch.equal(info.to_stored(info.to_model(stored, u)), stored)
 
     def test_moments(self) -> None:
-        """What DataInfo says of mean, variance and covariance is so, dequantisation included."""
+        """Mean, variance and covariance in DataInfo are the data's own, dequantisation included."""
         data = self.make()
         info, count = data.info, len(data)
         flat = data.batch(torch.arange(count)).x.double().flatten(1)

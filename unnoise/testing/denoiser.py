@@ -1,4 +1,4 @@
-"""The laws of a denoiser, and so of everything that wraps one."""
+"""Contract tests of a denoiser, and so of everything that wraps one."""
 
 from abc import ABC
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from unnoise.testing.compare import draw, worst
 
 
 class DenoiserContract(ABC):
-    """What every denoiser of a Gaussian process keeps.
+    """Contract tests for every denoiser of a Gaussian process.
 
     Attributes:
         make: ``make(process, event)`` returns the denoiser under test for events of a shape.
@@ -23,7 +23,7 @@ class DenoiserContract(ABC):
     events: tuple[tuple[int, ...], ...] = ((2,), (1, 8), (3, 4, 4))
 
     def processes(self) -> list[GaussianProcess]:
-        """The processes to work under: every registered one."""
+        """Noise processes to test under: every registered one."""
         return [build("process", name) for name in names("process")]
 
     def cases(self) -> list[tuple[GaussianDenoiser, tuple[int, ...]]]:
@@ -40,7 +40,7 @@ class DenoiserContract(ABC):
                 assert torch.isfinite(belief.mean).all()
 
     def test_rows_are_independent(self) -> None:
-        """Other rows, and other rows' times, do not matter."""
+        """A row's belief does not depend on the other rows or on their times."""
         for denoiser, event in self.cases():
             x, t = draw(3, *event), torch.tensor([0.2, 0.5, 0.8]).double()
             together = denoiser(x, t)

@@ -1,4 +1,4 @@
-"""Walks on Gaussian data, where every solver is an affine map that can be read off exactly."""
+"""Solvers on Gaussian data, where each is an affine map that can be measured exactly."""
 
 from typing import NamedTuple, cast, final
 
@@ -16,7 +16,7 @@ from unnoise.solvers.multistep import Remembered
 
 @final
 class GaussianBelief(GaussianDenoiser):
-    """The exact belief about data N(mean, spread^2), number by number; Mixture's simplest case.
+    """Exact denoiser of Gaussian data N(mean, spread^2), for each number of an event by itself.
 
     Arguments:
         process: any Gaussian process.
@@ -43,14 +43,14 @@ class GaussianBelief(GaussianDenoiser):
         return alpha * self.mean, (alpha**2 * self.spread**2 + sigma**2) ** 0.5
 
     def flow(self, x: Tensor, t: float, s: float) -> Tensor:
-        """The probability-flow ODE from ``t`` to ``s``, exactly."""
+        """Exact solution of the probability-flow ODE from ``t`` to ``s``."""
         (mean, spread), (end_mean, end_spread) = self.law(t), self.law(s)
         return end_mean + end_spread / spread * (x - mean)
 
 
 @final
 class Counted(GaussianDenoiser):
-    """A denoiser that counts how often it is asked.
+    """A denoiser that counts its calls (NFE).
 
     Arguments:
         inner: what answers.
@@ -70,7 +70,7 @@ class Counted(GaussianDenoiser):
 
 @final
 class Impulses:
-    """Stands in for a Noise: the k-th draw is 1 in row 2 + k and 0 elsewhere; a path draws once."""
+    """Test double of Noise: the k-th draw is 1 in row 2 + k and 0 elsewhere; a path draws once."""
 
     def __init__(self, rows: int, path: str = "", seen: dict[str, int] | None = None) -> None:
         self.rows, self.path = rows, path
@@ -90,7 +90,7 @@ class Impulses:
 
 
 class Affine(NamedTuple):
-    """A walk as ``x -> scale x + shift + N(0, spread^2)``; ``draws`` of noise were made."""
+    """Solver as affine map ``x -> scale x + shift + N(0, spread^2)``, from ``draws`` of noise."""
 
     scale: float
     shift: float
@@ -101,7 +101,7 @@ class Affine(NamedTuple):
 def affine_walk(
     solver: Solver, denoiser: GaussianBelief, times: Tensor, started: int = 0
 ) -> Affine:
-    """Read a solver's walk on Gaussian data off a batch of unit inputs and unit draws, float64.
+    """Measure a solver's affine map on Gaussian data by unit inputs and unit draws, float64.
 
     Arguments:
         solver: any solver that draws normals.

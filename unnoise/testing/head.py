@@ -1,4 +1,4 @@
-"""The laws of a head: what a network's output means."""
+"""Contract tests of a head (parameterisation): what a network's output means."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from unnoise.testing.compare import draw, refusal, times_of, worst
 
 @final
 class Oracle(Network):
-    """A network that always gives the answer it was handed, and remembers what it was asked."""
+    """Test double of a network: returns a fixed output, and records its inputs."""
 
     def __init__(self, answer: Tensor) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Oracle(Network):
 
 
 class HeadContract(ABC):
-    """What every head keeps, under every process.
+    """Contract tests for every head (parameterisation), under every process.
 
     Attributes:
         make: returns the head under test.
@@ -45,14 +45,14 @@ class HeadContract(ABC):
 
     @abstractmethod
     def target(self, alpha: Tensor, sigma: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
-        """What a perfect network answers to x = alpha x0 + sigma eps, by the head's paper."""
+        """Output of a perfect network for x = alpha x0 + sigma eps, by the head's paper."""
 
     def processes(self) -> list[GaussianProcess]:
-        """The processes to work under: every registered one."""
+        """Noise processes to test under: every registered one."""
         return [build("process", name) for name in names("process")]
 
     def accepted(self) -> list[GaussianProcess]:
-        """Those that the head does not refuse."""
+        """Processes that the head does not refuse."""
         return [p for p in self.processes() if not self.refuses(p)]
 
     def refuses(self, process: GaussianProcess) -> bool:
@@ -87,7 +87,7 @@ class HeadContract(ABC):
             assert worst(into * size, torch.ones_like(size)) < 1e-12, process
 
     def test_network_is_told_log_snr(self) -> None:
-        """Within [-20, 20], in float32, never rising."""
+        """The network's input is log SNR within [-20, 20], in float32, never rising."""
         for process in self.accepted():
             t = torch.cat([torch.zeros(1).double(), times_of(process)])
             network = Oracle(torch.zeros(len(t), 2))

@@ -1,4 +1,4 @@
-"""The laws of a network."""
+"""Contract tests of a network."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,7 +21,7 @@ def _noise(*shape: int, name: str) -> Tensor:
 
 
 def awake(network: Any) -> Any:
-    """Move every weight a little, so that layers that start at zero let gradients through."""
+    """Perturb every weight, so that layers initialised at zero let gradients through."""
     with torch.no_grad():
         for i, parameter in enumerate(network.parameters()):
             parameter += 0.05 * _noise(1, *parameter.shape, name=str(i))[0]
@@ -29,7 +29,7 @@ def awake(network: Any) -> Any:
 
 
 class ClockedContract(ABC):
-    """What everything keeps that reads an event and a clock.
+    """Contract tests for every network that reads an event and a clock (log SNR).
 
     Attributes:
         make: returns the network under test, small, with dropout 0; if it knows labels, they
@@ -46,7 +46,7 @@ class ClockedContract(ABC):
 
     @final
     def inputs(self, network: Any, rows: int = 4) -> tuple[Tensor, Tensor]:
-        """(x, clock)."""
+        """Test inputs (x, clock)."""
         return _noise(rows, *network.shape, name="x"), torch.linspace(-8, 8, rows)
 
     def test_gradients_reach_every_weight(self) -> None:
@@ -62,7 +62,7 @@ class ClockedContract(ABC):
         assert ((said(x, clock) - said(x, clock + 1)).flatten(1).norm(dim=1) > 0).all()
 
     def test_thousand_clocks_stay_apart(self) -> None:
-        """Also where matrices are multiplied in bfloat16, which keeps 507 of 1,000 times apart."""
+        """A thousand clocks stay distinct under bfloat16 autocast, which alone keeps 507 apart."""
         network = awake(self.make())
         x = self.inputs(network, 1)[0].expand(1000, *network.shape)
         heard: list[Tensor] = []
@@ -85,7 +85,7 @@ class ClockedContract(ABC):
         assert refusal(lambda: said(wrong, clock)).endswith(".")
 
     def test_weights_come_from_the_seed(self) -> None:
-        """Made twice, the same bits; torch's own generator is left alone."""
+        """Initial weights have the same bits each time; torch's own generator is left alone."""
         before = torch.random.get_rng_state()
         first = self.make().state_dict()
         assert torch.equal(before, torch.random.get_rng_state())
@@ -95,7 +95,7 @@ class ClockedContract(ABC):
         assert all(torch.equal(first[name], second[name]) for name in first)
 
     def test_rows_are_independent(self) -> None:
-        """In training mode too: no statistics over the batch."""
+        """Rows are independent, in training mode too: no batch statistics."""
         network = awake(self.make())
         (x, clock), said = self.inputs(network), self.function(network, 4)
         for mode in (False, True):
@@ -168,7 +168,7 @@ def conditions_for(network: Network, rows: int, seed: int = 0) -> Condition | No
 
 
 class NetworkContract(ClockedContract, ABC):
-    """What every network of a denoiser keeps."""
+    """Contract tests for every network of a denoiser."""
 
     make: Callable[[], Network]
 
@@ -239,7 +239,7 @@ class NetworkContract(ClockedContract, ABC):
 
 
 class ClassifierContract(ClockedContract, ABC):
-    """What every network keeps that tells classes apart."""
+    """Contract tests for every classifier network."""
 
     make: Callable[[], ClassifierNetwork]
 
@@ -248,13 +248,13 @@ class ClassifierContract(ClockedContract, ABC):
         return network
 
     def test_begins_without_an_opinion(self) -> None:
-        """All classes alike: what is not learned yet pulls nowhere."""
+        """Untrained logits are all zero, so an untrained classifier gives no guidance."""
         network = self.make()
         found = network(*self.inputs(network))
         assert torch.equal(found, torch.zeros(4, network.classes))
 
     def test_sees_where_a_number_is(self) -> None:
-        """Mirrored events are other events."""
+        """Mirrored events give other logits: the network sees position."""
         network = awake(self.make())
         x, clock = self.inputs(network)
         away = network(x, clock) - network(x.flip(-1), clock)

@@ -1,4 +1,4 @@
-"""The laws of an objective."""
+"""Contract tests of an objective (training loss)."""
 
 import functools
 from abc import ABC
@@ -57,7 +57,7 @@ def _streams(count: int) -> Noise:
 
 
 class ObjectiveContract(ABC):
-    """What every objective of a denoiser keeps.
+    """Contract tests for every objective (training loss) of a denoiser.
 
     Attributes:
         make: returns the objective under test.
@@ -70,11 +70,11 @@ class ObjectiveContract(ABC):
     count: int = 8000
 
     def processes(self) -> list[GaussianProcess]:
-        """The processes to teach under: every registered one."""
+        """Noise processes to test under: every registered one."""
         return [build("process", name) for name in names("process")]
 
     def truth(self, process: GaussianProcess) -> Mixture:
-        """Data in the plane whose belief is known: unequal, skew, two clouds."""
+        """Exact denoiser of a 2D Gaussian mixture with two unequal components."""
         means = torch.tensor([[0.8, -0.2], [-0.5, 0.4]])
         return Mixture(process, means, torch.tensor([0.04, 0.15]), torch.tensor([1.0, 2.0]))
 
@@ -85,7 +85,7 @@ class ObjectiveContract(ABC):
         amount: Tensor | float,
         count: int | None = None,
     ) -> Tensor:
-        """Losses of a denoiser that is wrong by ``amount`` in a direction, over common draws."""
+        """Losses of a denoiser perturbed by ``amount`` in a direction, on common random numbers."""
         truth, noise = self.truth(process), _streams(count or self.count)
         x0, _ = truth.draw(noise.child("data"))
         denoiser = Shifted(truth, WRONGS[wrong], amount)

@@ -1,4 +1,4 @@
-"""The laws of a linear measurement."""
+"""Contract tests of a linear measurement operator."""
 
 from abc import ABC, abstractmethod
 from typing import final
@@ -10,7 +10,7 @@ from unnoise.testing.compare import draw, worst
 
 
 class OperatorContract(ABC):
-    """What every operator must do; a subclass says which one, and for events of which shape."""
+    """Contract tests for every linear operator; a subclass names the operator and event shape."""
 
     @abstractmethod
     def make(self) -> Operator: ...

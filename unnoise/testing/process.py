@@ -1,4 +1,4 @@
-"""The laws of a Gaussian process."""
+"""Contract tests of a Gaussian process (noise schedule)."""
 
 from abc import ABC
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from unnoise.testing.compare import draw, slope, smooth_times, times_of, worst
 
 
 class ProcessContract(ABC):
-    """What every Gaussian process keeps.
+    """Contract tests for every Gaussian process (noise schedule).
 
     Attributes:
         make: returns the process under test.
@@ -80,7 +80,7 @@ class ProcessContract(ABC):
         assert (v >= 0).all()
 
     def test_bridge_averages_to_the_marginal(self) -> None:
-        """Over x_t and an exact Gaussian belief about x_0, for every share of randomness."""
+        """Over x_t and an exact Gaussian belief about x_0, the bridge gives p_s, for every eta."""
         process = self.make()
         middle, spread = 0.7, 0.3
         s, _, t = self.triples(process)
@@ -100,7 +100,7 @@ class ProcessContract(ABC):
             assert worst(var, alpha_s**2 * spread + sigma_s**2) < 1e-12
 
     def test_bridge_is_bayes(self) -> None:
-        """At eta = 1 it is the product of transition and marginal, normalised."""
+        """At eta = 1 the bridge is Bayes' posterior: transition times marginal, normalised."""
         process = self.make()
         s, _, t = self.triples(process)
         x0, x = draw(len(s), name="x0"), draw(len(s), name="x")

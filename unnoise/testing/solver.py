@@ -1,4 +1,4 @@
-"""The laws of a solver, on every process."""
+"""Contract tests of a solver, on every process."""
 
 import math
 from abc import ABC
@@ -22,7 +22,7 @@ END = 0.01  # orders are measured down to here: the step into t = 0 has no smoot
 
 
 class OnlyAProcess(Process):
-    """Neither Gaussian nor an SDE."""
+    """A process that is neither Gaussian nor an SDE."""
 
     def prior(self, shape: Sequence[int]) -> Distribution:
         raise NotImplementedError
@@ -40,7 +40,7 @@ class OnlyAProcess(Process):
 
 
 class SolverContract(ABC):
-    """What every solver keeps.
+    """Contract tests for every solver.
 
     Attributes:
         make: returns the solver under test.
@@ -49,17 +49,19 @@ class SolverContract(ABC):
     make: Callable[[], Solver]
 
     def processes(self) -> list[GaussianProcess]:
-        """The processes to walk on: every registered one."""
+        """Noise processes to test under: every registered one."""
         return [build("process", name) for name in names("process")]
 
     def start(self, process: GaussianProcess) -> float:
-        """Where the solver's order is measured from (DESIGN section 11)."""
+        """Start time for measuring the solver's order of convergence."""
         no_signal = float(process.scales(1.0)[0]) == 0
         return process.t_max if self.make().divides_by_alpha or no_signal else 1.0
 
     def times(self, process: GaussianProcess, steps: int) -> Tensor:
-        """From ``start`` to END, even in the angle; for multistep solvers in log SNR, whose
-        coordinate that is, or in (sigma / alpha)^(1/7) where their order is odd.
+        """Time grid from ``start`` to END for measuring the order of convergence.
+
+        Even in the angle; for multistep solvers in log SNR, whose coordinate that is, or in
+        (sigma / alpha)^(1/7) where their order is odd.
 
         (On VE, Euler-Maruyama's first-order error cancels on steps that are even in log SNR; there
         the leading errors of odd multistep orders nearly cancel between the ends, on any process.)
@@ -80,7 +82,7 @@ class SolverContract(ABC):
         return times
 
     def error(self, process: GaussianProcess, steps: int) -> tuple[float, bool]:
-        """Error of the end's law on Gaussian data, and whether the walk is random.
+        """Error of the final law on Gaussian data, and whether the solver is stochastic.
 
         Without randomness the walk itself is compared with the exact flow. Two laws of data: the
         leading term of a single one may happen to vanish.
@@ -99,9 +101,9 @@ class SolverContract(ABC):
         return max(shifted, abs(math.hypot(walk.scale * spread, walk.spread) - end_spread)), True
 
     def measured_order(self, process: GaussianProcess) -> float:
-        """log2 of the last ratio of errors whose finer one is above 1e-11, at most 1,024 steps.
+        """Order of convergence: log2 of the last ratio of errors whose finer one is above 1e-11.
 
-        256 steps where the walk is random: reading it off costs a row for each draw.
+        At most 1,024 steps; 256 where the walk is random: reading it off costs a row for each draw.
         """
         random = self.error(process, 4)[1]
         steps = 256 if random else 512 if self.make().calls != 1 else 1024
@@ -123,7 +125,7 @@ class SolverContract(ABC):
             assert abs(measured - declared) <= allowed, (process, measured)
 
     def test_same_bits_in_any_split(self) -> None:
-        """A row's walk does not depend on which rows walk beside it."""
+        """A row's sample does not depend on the other rows of the batch."""
         if self.make().couples_batch:
             return  # that is what it says
         for process in self.processes():
@@ -146,7 +148,7 @@ class SolverContract(ABC):
             assert torch.equal(*walks) and torch.equal(x, before), process
 
     def test_any_event(self) -> None:
-        """The same numbers arranged as points, signals or images walk the same way, in float32."""
+        """Points, signals and images of the same numbers give the same samples, in float32."""
         for process in self.processes():
             denoiser, noise = GaussianBelief(process), Noise(3, range(3))
             times = grid(process, 5, start=self.start(process))
@@ -182,7 +184,7 @@ class SolverContract(ABC):
             assert denoiser.calls == 7 * calls, process
 
     def test_memory_is_not_shared(self) -> None:
-        """Two walks of one solver at the same time do not disturb each other."""
+        """Two trajectories of one solver at the same time do not disturb each other."""
         process = self.processes()[0]
         denoiser, times = GaussianBelief(process), self.times(process, 6)
         solver, x, y = self.make(), draw(2, 3, name="x"), draw(2, 3, name="y")
@@ -223,7 +225,7 @@ class SolverContract(ABC):
         cond: Condition | None = None,
         noise: Noise | None = None,
     ) -> None:
-        """Assert that a walk is refused with a sentence, before the denoiser is asked."""
+        """Assert that sampling is refused with a sentence, before the denoiser is called."""
         inner: GaussianDenoiser = GaussianBelief(self.processes()[0])
         denoiser = Counted(inner, process)
         said = refusal(lambda: integrate(self.make(), denoiser, x, times, cond, noise))

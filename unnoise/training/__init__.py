@@ -1,4 +1,4 @@
-"""The engine."""
+"""Training: loop, optimiser, EMA of the weights, checkpoints, listeners (callbacks)."""
 
 from unnoise.training.events import (
     Began,

@@ -1,4 +1,4 @@
-"""Averages of the weights over the training, of two shapes, and any width made afterwards.
+"""Exponential (EMA) and power-function averages of the weights; post-hoc EMA.
 
 An exponential average forgets with a half-life. A power-function average gives the weights of time
 tau the share ``(gamma + 1) tau^gamma / t^(gamma + 1)`` at time t: its width is a share of the whole
@@ -19,18 +19,19 @@ from unnoise.training.shares import local, put
 
 
 class Profile(ABC):
-    """What share an average keeps of itself at a step."""
+    """Decay schedule of an average (EMA) of the weights."""
 
     @abstractmethod
     def decay(self, step: int, batch: int) -> float:
-        """``average <- decay average + (1 - decay) weight`` after step ``step``, from 0."""
+        """Decay: ``average <- decay average + (1 - decay) weight`` after step ``step``, from 0."""
 
 
 @final
 class HalfLife(Profile):
-    """``decay = min(2^(-batch / half_life), (1 + n) / (10 + n))`` at step n.
+    """Exponential moving average (EMA) with a half-life and a warm-up.
 
-    The ramp keeps the first steps from lingering.
+    ``decay = min(2^(-batch / half_life), (1 + n) / (10 + n))`` at step n.
+    The warm-up keeps the first steps from lingering.
 
     Arguments:
         half_life: in examples; 0 follows the weights without delay.
@@ -46,7 +47,7 @@ class HalfLife(Profile):
 
 @final
 class Power(Profile):
-    """``decay = (1 - 1 / t)^(gamma + 1)`` at step t = 1, 2 ...: a profile like tau^gamma.
+    """Power-function EMA, profile tau^gamma: ``decay = (1 - 1 / t)^(gamma + 1)`` at step t >= 1.
 
     Arguments:
         width: relative standard deviation of the profile, in (0, 0.28].
@@ -60,7 +61,7 @@ class Power(Profile):
 
 
 def exponent(width: float) -> float:
-    """gamma of the power function with that relative standard deviation.
+    """Exponent gamma of the power-function EMA of that relative standard deviation.
 
     ``width^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3))``, solved for its largest root.
 
@@ -79,7 +80,7 @@ def exponent(width: float) -> float:
 
 @final
 class Average:
-    """An average of weights, by its profile; it starts at their present values.
+    """Moving average (EMA) of weights, by its profile; it starts at their present values.
 
     Arguments:
         weights: what to average.
@@ -96,12 +97,12 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int, batch: int) -> None:
-        """Take the weights of step ``step`` (from 0) in."""
+        """Update the average with the weights of step ``step`` (from 0)."""
         torch._foreach_lerp_(*self._pairs, 1 - self.profile.decay(step, batch))  # pyright: ignore
 
     @torch.no_grad()
     def swap(self) -> None:
-        """Exchange weights and average; twice is nothing."""
+        """Swap weights and average in place; a second call undoes it."""
         for value, weight in zip(*self._pairs, strict=True):
             kept = weight.clone()
             weight.copy_(value)
@@ -117,7 +118,7 @@ class Average:
 
 
 def mixture(widths: Sequence[float], times: Sequence[float], width: float, time: float) -> Tensor:
-    """Weights of snapshots whose combination is nearest to the average of another width.
+    """Post-hoc EMA: coefficients of snapshots that best fit the average of another width.
 
     Least squares between profiles, ``int (sum_i x_i p_i - p)^2 dtau``, with ``<p, q> = (g + 1)
     (h + 1) / (g + h + 1) min(s, t)^(g + h + 1) / (s^(g + 1) t^(h + 1))`` for power functions of

@@ -1,4 +1,4 @@
-"""What differs between a run as it was saved and as it goes on."""
+"""Settings that differ between a checkpoint and the run that resumes it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") ->
 
 
 def unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What makes a resumed run differ in its last bits, one line each.
+    """Changes (threads, device, ...) that alter a resumed run's rounding, one line each.
 
     Arguments:
         then: the checkpoint's document.

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or not there: two files, then a manifest with their hashes."""
+"""Atomic checkpoints: two files, then a manifest with their hashes."""
 
 import contextlib
 import hashlib
@@ -22,7 +22,7 @@ _FILES = ("model.safetensors", "state.safetensors")
 
 
 class Made(TypedDict):
-    """The document of a training's state: what it was made under."""
+    """Schema of a checkpoint's metadata: settings, model, data and machine."""
 
     format: int
     kind: str
@@ -39,7 +39,7 @@ class Made(TypedDict):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run continues from.
+    """A checkpoint, from which training is resumed.
 
     Arguments:
         step: steps done.
@@ -57,7 +57,7 @@ def _folder(run: Path, step: int) -> Path:
 
 
 def steps_of(run: Path) -> list[int]:
-    """Steps of the checkpoints whose manifest is there, newest first."""
+    """Steps of the complete checkpoints (with a manifest), newest first."""
     found: list[int] = []
     for path in (run / "checkpoints").glob("step-*/manifest.json"):
         with contextlib.suppress(ValueError):
@@ -99,7 +99,7 @@ def write(
 
 
 def read(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """The newest whole checkpoint; damaged ones are passed over with one line each.
+    """Read the newest complete checkpoint; damaged ones are skipped with a warning each.
 
     Returns:
         None where there is none at all.
@@ -144,7 +144,7 @@ def sweep(run: Path) -> None:
 
 
 def restore(run: Path, step: int) -> None:
-    """Make ``run/model.safetensors`` the checkpoint's model again."""
+    """Restore ``run/model.safetensors`` from a checkpoint."""
     model, newest = run / "model.safetensors", (_folder(run, step) / "model.safetensors")
     content = newest.read_bytes()
     if not model.exists() or model.read_bytes() != content:

@@ -1,4 +1,4 @@
-"""What the engine tells, and who listens. The library prints nothing."""
+"""Training events, listeners (callbacks) and the metrics log. The library prints nothing."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Began:
-    """Training starts.
+    """Event: training starts.
 
     Arguments:
         step: steps already done (more than 0 when resumed).
@@ -43,7 +43,7 @@ class Began:
 
 @dataclass(frozen=True)
 class Stepped:
-    """A step is done.
+    """Event: a training step is done.
 
     Arguments:
         step: steps done so far.
@@ -65,7 +65,7 @@ class Stepped:
 
 @dataclass(frozen=True)
 class Saved:
-    """A checkpoint is on disk."""
+    """Event: a checkpoint is on disk."""
 
     step: int
     path: Path
@@ -73,7 +73,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class Paused:
-    """Training stands still after a step, and what was to be saved is saved: the time to look.
+    """Event: a step is done and saved where due; the time for samples and evaluation.
 
     A run that is resumed from this very step tells it again, because nobody knows whether the
     process that was killed had looked.
@@ -88,13 +88,13 @@ class Paused:
     again: bool = False
 
     def due(self, every: int | None) -> bool:
-        """Whether this is one of every so many steps, or the last."""
+        """Whether something done every ``every`` steps is due; at the last step always."""
         return self.step == self.steps or (every is not None and self.step % every == 0)
 
 
 @dataclass(frozen=True)
 class Warned:
-    """Something the user should know, that stops nothing.
+    """Event: a warning for the user; training goes on.
 
     Arguments:
         text: one line.
@@ -107,7 +107,7 @@ class Warned:
 
 @dataclass(frozen=True)
 class Ended:
-    """Training is over; the model holds the averaged weights.
+    """Event: training is over; the model holds the averaged weights (EMA).
 
     Arguments:
         seconds, cpu_seconds: wall-clock and processor time of this process's steps.
@@ -133,7 +133,7 @@ def by_level(log_snr: Tensor, loss: Tensor) -> list[list[float]]:
 
 
 class MetricsLog:
-    """Writes metrics.jsonl: one line an event.
+    """Listener that logs metrics to metrics.jsonl (JSON Lines), one line an event.
 
     A line holds the figures of its own step alone, so that a resumed run writes the same lines; one
     that a killed process did not come to write is made up for.
@@ -177,7 +177,7 @@ class MetricsLog:
             raise StorageError(f"cannot write {self.path}: {error.strerror or error}.") from error
 
     def has(self, event: str, step: int) -> bool:
-        """Whether there is a line of a kind for a step."""
+        """Whether the log has an event of a kind for a step."""
         return any(_is(line, event, step) for line in read_metrics(self.path))
 
     def _start(self, event: Began) -> None:
@@ -195,7 +195,7 @@ def _is(line: dict[str, Any], event: str, step: int) -> bool:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metrics.jsonl, without what is no table or was cut off by a crash.
+    """Read a metrics.jsonl, without lines that are not JSON objects or were cut off by a crash.
 
     Raises:
         StorageError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Batches, made ahead of time by threads; which ones, and their bits, hang on the step alone."""
+"""Data loader: threads prefetch batches, whose content depends on the step alone."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +12,7 @@ Made = tuple[Batch, Noise]
 
 @final
 class Feed:
-    """The batch of any step, and, with workers, those after it meanwhile.
+    """Data loader: the batch of any step; with workers it prefetches the next ones.
 
     Arguments:
         make: the batch of a step; a pure function.
@@ -44,6 +44,6 @@ class Feed:
         return self._waiting.pop(step).result()
 
     def close(self) -> None:
-        """End the threads."""
+        """Stop the worker threads."""
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)

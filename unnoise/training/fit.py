@@ -41,7 +41,7 @@ def fit(
     begun: Callable[[Run], None] | None = None,
     **changes: Any,
 ) -> Model:
-    """Train a model; at the end it holds the averaged weights.
+    """Train a model; at the end it holds the averaged weights (EMA).
 
     Arguments:
         model: any Model; it is changed in place, on the device it is on.

@@ -1,4 +1,4 @@
-"""Steps that went bad: left out, counted and named; five in a row end the training."""
+"""Skip steps with a NaN or infinite loss or gradient; stop after five in a row."""
 
 from collections.abc import Callable, Mapping
 from typing import final
@@ -13,7 +13,7 @@ MOST = 5
 
 @final
 class Guard:
-    """Counts the steps whose loss or gradient was no number.
+    """Counter of skipped steps: those with a NaN or infinite loss or gradient.
 
     Attributes:
         row: such steps up to now without a good one between.
@@ -24,26 +24,26 @@ class Guard:
         self.row, self.skipped = 0, 0
 
     def good(self) -> None:
-        """A step went well."""
+        """Record a finite step: resets the count of skipped steps in a row."""
         self.row = 0
 
     def bad(self) -> bool:
-        """A step is left out; whether it is one too many."""
+        """Record a skipped step; returns whether training must stop."""
         self.row += 1
         self.skipped += 1
         return self.row >= MOST
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs."""
+        """State dict for a checkpoint."""
         return {"row": torch.tensor(self.row), "skipped": torch.tensor(self.skipped)}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state; a missing entry is a KeyError."""
+        """Load a state dict; a missing entry is a KeyError."""
         self.row, self.skipped = int(state["row"]), int(state["skipped"])
 
 
 def bad_weight(model: nn.Module) -> str | None:
-    """The first weight that holds NaN or infinity."""
+    """Name of the first weight that holds NaN or infinity; None if all are finite."""
     for name, weight in model.named_parameters():
         if not bool(torch.isfinite(whole(weight)).all()):
             return name
@@ -51,7 +51,7 @@ def bad_weight(model: nn.Module) -> str | None:
 
 
 def culprit(model: nn.Module, x: Tensor, again: Callable[[], object]) -> str:
-    """Where a bad step went wrong first, in words.
+    """Locate the first NaN or infinity of a bad step: examples, layer, gradient or loss.
 
     Arguments:
         model: with the gradients of the step still in place.

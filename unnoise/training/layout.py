@@ -1,4 +1,4 @@
-"""Where the weights of a training live: whole in every process, or a share in each."""
+"""Distributed training: data parallel (DDP) or fully sharded (FSDP2) weights."""
 
 import copy
 from abc import ABC, abstractmethod
@@ -19,7 +19,7 @@ State = Mapping[str, Tensor]
 
 
 class Layout(ABC):
-    """How the processes that train a model hold it.
+    """Distributed strategy: how the processes that train a model hold its weights.
 
     Attributes:
         trained: the model whose parameters are trained; their tensors may be shares.
@@ -33,32 +33,32 @@ class Layout(ABC):
 
     @abstractmethod
     def quiet(self) -> AbstractContextManager[None]:
-        """Backward passes in which no gradient is exchanged."""
+        """Context without gradient synchronisation (no_sync), for gradient accumulation."""
 
     @abstractmethod
     def norm(self, norms: Tensor) -> Tensor:
-        """The gradient's norm, from the norms of what this process holds of each parameter."""
+        """Global gradient norm, from the norms of this process's part of each parameter."""
 
     @abstractmethod
     def meet(self, state: State, average: Average) -> None:
-        """Bring together what process 0 needs to look and write alone."""
+        """Gather the state and averages that process 0 needs to evaluate and save alone."""
 
     @abstractmethod
     def state(self, state: State) -> State:
-        """A state with whole tensors; where they are shared, that of the last meeting."""
+        """Full (unsharded) state; of sharded weights that of the last ``meet``."""
 
     @abstractmethod
     def lent(self, average: Average) -> AbstractContextManager[Model]:
-        """The user's model with averaged weights, to look at in process 0."""
+        """Context: the user's model with averaged weights (EMA), for evaluation in process 0."""
 
     @abstractmethod
     def finish(self, average: Average) -> None:
-        """Leave the averaged weights in the user's model, in every process."""
+        """Put the averaged weights (EMA) into the user's model, in every process."""
 
 
 @final
 class Replicated(Layout):
-    """Every process holds everything (distributed data parallel), or there is only one.
+    """Distributed data parallel (DDP): every process holds all weights, or there is only one.
 
     Arguments:
         model: the user's.
@@ -97,7 +97,7 @@ class Replicated(Layout):
 
 @final
 class Sharded(Layout):
-    """Each process holds its share of weights, gradients, averages and optimiser (FSDP2).
+    """Sharding (FSDP2): each process holds a shard of weights, gradients, averages and optimiser.
 
     The weights of a block come together only while it computes. The user's model waits in main
     memory, whole, for looks and for the end.

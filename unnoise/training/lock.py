@@ -1,4 +1,4 @@
-"""One trainer a folder."""
+"""File lock: only one training at a time in a run folder."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ def _make(folder: Path) -> None:
 
 @contextmanager
 def held(folder: Path | None) -> Generator[None]:
-    """Keep a run's folder for this process; None keeps nothing.
+    """Lock a run folder for this process; None locks nothing.
 
     The lock is the operating system's: it ends with the process, however that ends, so none is ever
     stale. Of several processes that train together process 0 alone has a folder. A folder that was

@@ -1,4 +1,4 @@
-"""When memory runs out, fewer examples at once; and how much of it a training takes."""
+"""Smaller micro-batches after an out-of-memory error; peak memory of a training."""
 
 import sys
 from collections.abc import Callable
@@ -16,7 +16,7 @@ Made = TypeVar("Made")
 
 
 def fitting(run: "Run", work: Callable[[], Made]) -> Made:
-    """Do some work, with half as many examples at once as often as memory runs out.
+    """Run some work, and halve the micro-batch each time memory runs out.
 
     Raises:
         StorageError: it ran out with a single example.
@@ -37,7 +37,7 @@ def fitting(run: "Run", work: Callable[[], Made]) -> Made:
 
 
 def peak(device: torch.device) -> int:
-    """Most bytes that this process has held so far, on the GPU or in all; 0 where unknown."""
+    """Peak memory of this process in bytes, on the GPU or in all; 0 where unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     try:

@@ -56,7 +56,7 @@ class AdamW:
 
     @torch.no_grad()
     def clip(self, most: float, scale: float = 1.0) -> float:
-        """Let the next step divide the gradient by ``scale``, and shrink it to norm ``most``.
+        """Gradient clipping: the next step unscales by ``scale`` and clips the norm to ``most``.
 
         The kernel divides on its way, which saves a pass over the gradient.
 
@@ -70,7 +70,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """One step at learning rate ``lr``; parameters without a gradient are left alone."""
+        """Optimiser step at learning rate ``lr``; parameters without a gradient are left alone."""
         used = [i for i, p in enumerate(self.parameters) if p.grad is not None]
         grads = [local(g) for i in used if (g := self.parameters[i].grad) is not None]
         counts = [self.counts[i] for i in used]
@@ -104,7 +104,7 @@ class AdamW:
             weight.sub_(lr / (1 - beta1**count) * m / size)
 
     def state(self) -> dict[str, Tensor]:
-        """Everything a resumed run needs, by name."""
+        """State dict of the optimiser for a checkpoint, by name."""
         found: dict[str, Tensor] = {}
         for i, name in enumerate(self.names):
             found[f"{name}.first"] = self.first[i]
@@ -114,6 +114,6 @@ class AdamW:
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state; a missing entry is a KeyError."""
+        """Load a state dict; a missing entry is a KeyError."""
         for name, value in self.state().items():
             put(value, state[name])

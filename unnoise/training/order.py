@@ -1,4 +1,4 @@
-"""Which examples a step sees: a pure function of (seed, step), so that no cursor is saved."""
+"""Shuffled order of examples: a pure function of (seed, step), so that no cursor is saved."""
 
 from functools import lru_cache
 
@@ -15,7 +15,7 @@ def _epoch(seed: int, epoch: int, data: Dataset) -> Tensor:
 
 
 def examples(seed: int, step: int, batch: int, data: Dataset) -> Tensor:
-    """Numbers of the examples of a step, shape (batch,), int64.
+    """Indices of the examples of a step, shape (batch,), int64.
 
     Every epoch is a fresh permutation of 0 ... count-1; batches run through the epochs without a
     gap, so each example is seen once an epoch, whatever the batch.

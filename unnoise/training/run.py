@@ -1,4 +1,4 @@
-"""A training in progress: its state, one step, and its checkpoint."""
+"""State of a training run: weights, optimisers, EMA, the training step, and checkpoints."""
 
 import math
 from collections.abc import Generator, Mapping
@@ -35,7 +35,7 @@ from unnoise.training.snapshots import write_snapshot
 
 @final
 class Run:
-    """A training in progress; what listeners may look at.
+    """Training run in progress; listeners (callbacks) receive it.
 
     Attributes:
         model: the user's; ``averaged()`` lends it with the averaged weights.
@@ -108,7 +108,7 @@ class Run:
 
     @contextmanager
     def averaged(self) -> Generator[Model]:
-        """The model with the averaged weights, for a look; training goes on as if nothing was."""
+        """Context: the model with averaged weights (EMA), for evaluation during training."""
         with self.layout.lent(self.average) as model, torch.no_grad():
             training = model.training
             model.eval()
@@ -118,7 +118,7 @@ class Run:
                 model.train(training)
 
     def batch(self, step: int) -> tuple[Batch, Noise]:
-        """This process's share of a step's examples, and their streams."""
+        """Load this process's share of a step's batch, and its streams of noise."""
         settings = self.settings
         noise = self.noise.child(step)[self.rows]
         index = examples(settings.seed, step, settings.batch, self.data)[self.rows]
@@ -133,7 +133,7 @@ class Run:
     def backward(
         self, step: int, phase: int, gradients: bool = True, alone: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradients of a phase's mean loss, times the loss scale.
+        """Backward pass of a phase's mean loss, times the loss scale, in micro-batches.
 
         Arguments:
             step, phase: which.
@@ -174,7 +174,7 @@ class Run:
         return work() if self.accelerator.num_processes > 1 else fitting(self, work)
 
     def trial(self) -> None:
-        """The work of a step, with no effect but on ``micro_batch``; the same in all processes."""
+        """Trial step: changes only ``micro_batch``, to one that fits in memory in all processes."""
         if self.layout.independent:
             fitting(self, partial(self.backward, self.step, 0, alone=True))
         else:
@@ -192,13 +192,13 @@ class Run:
         return torch.autocast(self.accelerator.device.type, dtype=kind)
 
     def advance(self, asked: int = 0) -> tuple[float, dict[str, Tensor], str | None, int]:
-        """One step of every phase.
+        """One training step: backward, gradient clipping, optimiser and EMA, for every phase.
 
         Returns:
             The first phase's mean loss and logs, a warning, and the largest ``asked`` of all
             processes (the signal that one of them was stopped by).
 
-        A step whose loss or gradient is no number changes nothing but the count of such steps.
+        A step whose loss or gradient is NaN or infinite changes only the count of such steps.
         """
         results: list[tuple[float, dict[str, Tensor]]] = []
         warning: str | None = None
@@ -262,7 +262,7 @@ class Run:
     # -- state ----------------------------------------------------------------------------------
 
     def document(self) -> dict[str, Any]:
-        """What the state was made under."""
+        """Metadata of a checkpoint: settings, model, data and machine."""
         return {
             "format": 1,
             "kind": "state",
@@ -278,11 +278,11 @@ class Run:
         }
 
     def state(self) -> Mapping[str, Tensor]:
-        """Every tensor that a resumed run needs, whole; of several processes in process 0."""
+        """State dict of training for a checkpoint, unsharded; of several processes in process 0."""
         return self.layout.state(self._parts())
 
     def meet(self) -> None:
-        """Come together, in all processes, before process 0 looks and writes alone."""
+        """Gather the state, in all processes, before process 0 evaluates and saves alone."""
         self.layout.meet(self._parts(), self.average)
 
     def _parts(self) -> dict[str, Tensor]:
@@ -297,7 +297,7 @@ class Run:
         return found
 
     def load(self, found: checkpoints.Checkpoint, folder: Path) -> None:
-        """Continue from a checkpoint; of several processes, process 0 does.
+        """Resume from a checkpoint; of several processes, process 0 does.
 
         Raises:
             InputError: it was made with other settings, another model or other data; or a part
@@ -337,7 +337,7 @@ class Run:
             optimiser.load(_under(f"optimiser.{i}.", state))
 
     def follow(self, found: checkpoints.Checkpoint | None) -> None:
-        """Take over in every process what process 0 has loaded."""
+        """Broadcast the checkpoint that process 0 has loaded to every process."""
         if not parallel.together():
             return
         told = torch.tensor([self.step, self.threads, found is not None])
@@ -362,7 +362,7 @@ class Run:
         return checkpoints.write(self.out, self.step, weights, self.document(), self.state())
 
     def snapshot(self) -> None:
-        """Write this step's power-function averages, for any width afterwards."""
+        """Write a snapshot of this step's power-function averages, for post-hoc EMA."""
         if self.out is not None:
             widths, state = self.settings.power_averages, self.state()
             first = len(self.averages) - len(widths)

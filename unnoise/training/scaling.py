@@ -1,4 +1,4 @@
-"""Loss scaling: gradients of half precision are kept out of the range where they vanish."""
+"""Dynamic loss scaling: keeps float16 gradients from underflow."""
 
 from collections.abc import Mapping
 from typing import final
@@ -12,7 +12,7 @@ _PATIENCE = 1000  # good steps before the scale is doubled
 
 @final
 class LossScale:
-    """What the loss is multiplied by, and the gradient divided by afterwards.
+    """Dynamic loss scale: multiplies the loss, and divides the gradient afterwards.
 
     It is halved by a step whose gradient overflows, and doubled after a thousand that do not
     (Micikevicius et al., Mixed precision training, ICLR 2018, section 3.2).
@@ -27,13 +27,13 @@ class LossScale:
         self.good = 0
 
     def went_well(self) -> None:
-        """A step's gradient was finite."""
+        """Record a finite gradient; after a thousand in a row the scale doubles."""
         self.good += 1
         if self.moves and self.good % _PATIENCE == 0:
             self.value *= 2
 
     def overflowed(self) -> bool:
-        """A step's gradient was not; whether a smaller scale may help."""
+        """Record a gradient overflow and halve a scale above 1; returns whether it was halved."""
         self.good = 0
         if not self.moves or self.value <= 1:
             return False
@@ -41,12 +41,12 @@ class LossScale:
         return True
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs."""
+        """State dict for a checkpoint."""
         return {
             "value": torch.tensor(self.value, dtype=torch.float64),
             "good": torch.tensor(self.good),
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take over a state; a missing entry is a KeyError."""
+        """Load a state dict; a missing entry is a KeyError."""
         self.value, self.good = float(state["value"]), int(state["good"])

@@ -1,4 +1,4 @@
-"""How the learning rate runs."""
+"""Learning rate schedules: cosine, inverse square root, constant."""
 
 import math
 from abc import ABC, abstractmethod
@@ -10,7 +10,7 @@ from unnoise.catalogue.registry import register
 
 
 class Schedule(ABC):
-    """The learning rate as a share of its peak."""
+    """Learning rate schedule after the warm-up, as a share of the peak."""
 
     family: ClassVar[str] = "schedule"
 
@@ -23,7 +23,7 @@ class Schedule(ABC):
 @final
 @dataclass(frozen=True)
 class CosineSchedule(Schedule):
-    """Falls like half a cosine.
+    """Cosine learning rate schedule: falls like half a cosine.
 
     Arguments:
         final: share that is left at the end.
@@ -39,7 +39,7 @@ class CosineSchedule(Schedule):
 @final
 @dataclass(frozen=True)
 class InverseSqrtSchedule(Schedule):
-    """Holds its peak, then falls like ``1 / sqrt(max(progress / hold, 1))``.
+    """Inverse square root learning rate schedule: ``1 / sqrt(max(progress / hold, 1))``.
 
     Arguments:
         hold: share of the training, after the warm-up, at the peak; above 0.
@@ -59,7 +59,7 @@ class InverseSqrtSchedule(Schedule):
 @final
 @dataclass(frozen=True)
 class ConstantSchedule(Schedule):
-    """Stays at its peak."""
+    """Constant learning rate schedule: stays at its peak."""
 
     def __call__(self, progress: float) -> float:
         return 1.0

@@ -1,4 +1,4 @@
-"""The [training] table of a recipe."""
+"""Training settings (hyperparameters): the [training] table of a recipe."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, final
@@ -24,7 +24,7 @@ from unnoise.training.schedules import CosineSchedule, Schedule
 @final
 @dataclass(frozen=True)
 class Training:
-    """How to train.
+    """Training settings: optimiser, learning rate schedule, EMA, gradient clipping, precision.
 
     Arguments:
         steps: optimiser steps.
@@ -86,22 +86,22 @@ class Training:
             exponent(width)  # says what is wrong with it
 
     def snapshot_due(self, step: int) -> bool:
-        """Whether power-function averages are written after so many steps."""
+        """Whether a snapshot for post-hoc EMA is due after so many steps."""
         every = self.snapshot_every or max(1, self.steps // 16)
         return bool(self.power_averages) and (step % every == 0 or step == self.steps)
 
     def save_due(self, step: int) -> bool:
-        """Whether a checkpoint is written after so many steps."""
+        """Whether a checkpoint is due after so many steps."""
         return step == self.steps or (self.save_every is not None and step % self.save_every == 0)
 
     def due(self, step: int) -> bool:
-        """Whether anything beside training is done after so many steps."""
+        """Whether a checkpoint, snapshot, evaluation or sample sheet is due after so many steps."""
         looks = (self.sample_every, self.eval_every)
         look = any(every is not None and step % every == 0 for every in looks)
         return look or self.save_due(step) or self.snapshot_due(step)
 
     def rate(self, step: int) -> float:
-        """Learning rate of step ``step`` (from 0)."""
+        """Learning rate of step ``step`` (from 0), with warm-up and schedule."""
         if step < self.warmup:
             return self.lr * (step + 1) / self.warmup
         left = max(1, self.steps - self.warmup)

@@ -1,4 +1,4 @@
-"""Tensors of which each process may hold a share."""
+"""Helpers for sharded tensors (DTensor), of which each process holds a part."""
 
 from typing import Any
 
@@ -7,20 +7,20 @@ from torch import Tensor
 
 
 def local(tensor: Tensor) -> Tensor:
-    """What this process holds of it, in the same memory."""
+    """Local shard of a tensor in this process, in the same memory."""
     shared = _shared(tensor)
     return tensor if shared is None else shared.to_local()
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of it; every process must ask."""
+    """Full tensor, gathered from all shards; every process must call this."""
     shared = _shared(tensor)
     return tensor if shared is None else shared.full_tensor()
 
 
 @torch.no_grad()
 def put(tensor: Tensor, value: Tensor) -> None:
-    """Overwrite it with a whole value, of which every process that holds a share takes its own.
+    """Overwrite a tensor with a full value; of a sharded one each process takes its own shard.
 
     Raises:
         RuntimeError: the value has another shape.

@@ -1,4 +1,4 @@
-"""Averages of other widths and half-lives than the model's own, after the training."""
+"""Post-hoc EMA: averages of other widths and half-lives, after the training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from unnoise.training.averages import mixture
 def write_snapshot(
     run: Path, step: int, widths: Sequence[float], averages: Sequence[Mapping[str, Tensor]]
 ) -> None:
-    """Write power-function averages of a step into ``run/snapshots``.
+    """Write a snapshot of a step's power-function averages into ``run/snapshots``.
 
     Raises:
         StorageError: the disk refuses.
@@ -45,7 +45,7 @@ def read_average(
     step: int | None = None,
     plugins: tuple[str | Path, ...] = (),
 ) -> Model:
-    """The model of a run with another average of its weights.
+    """Load the model of a run with another average of its weights (post-hoc EMA, half-life).
 
     Arguments:
         run: the run's folder.

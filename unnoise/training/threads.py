@@ -1,4 +1,4 @@
-"""How many CPU threads to train with.
+"""Choice of the number of CPU threads for training.
 
 A second thread gains 1.4 times on an idle machine and loses 17 times on a busy one, and steps of
 a few milliseconds are too short to share. So: one thread, unless a step is long and cores idle.
@@ -17,7 +17,7 @@ LONG_STEP = 0.02
 
 
 class Threads(NamedTuple):
-    """How many, why, and how many seconds a step takes with them."""
+    """Number of CPU threads, the reason for it, and seconds of a step with them."""
 
     number: int
     why: str
@@ -25,9 +25,9 @@ class Threads(NamedTuple):
 
 
 def choose(step: Callable[[], None], asked: int | None = None) -> Threads:
-    """Set the number of threads, and say why.
+    """Choose and set the number of CPU threads, with the reason.
 
-    How often it steps hangs on nothing but what was asked, so that processes that train together
+    How often it steps depends only on what was asked, so that processes that train together
     step together.
 
     Arguments:

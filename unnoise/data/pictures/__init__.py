@@ -1,1 +1,1 @@
-"""Photographs of the user's own: listed, checked, decoded, prepared, in shards."""
+"""Image data sets: folders, zip and tar files, Hugging Face, prepared arrays, WebDataset."""

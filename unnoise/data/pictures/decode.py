@@ -1,4 +1,4 @@
-"""The gate: a file's bytes become pixels, or a reason why not. Nothing is decoded on trust.
+"""Image decoding of untrusted files: bytes become pixels, or a reason for refusal.
 
 Pillow alone turns a 16-bit picture of mean 127 into one of mean 251, a float picture into black,
 and spends gigabytes on half a megabyte of PNG; none of that raises. So the header is read first,
@@ -29,12 +29,12 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 class RefusedFile(InputError):
-    """A file that cannot be learned from; the message is the reason, without the file's name."""
+    """Error of a refused image file; the message is the reason, without the file's name."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What pictures are turned into.
+    """Target format of decoded images: size (centre crop and resize), channels, background.
 
     Arguments:
         size: side of the square that is cut from the middle and scaled; None keeps each as it is.
@@ -48,7 +48,7 @@ class Look:
 
 
 def read_picture(content: bytes, look: Look) -> NDArray[np.uint8]:
-    """Pixels of a picture file.
+    """Decode an image file to uint8 pixels.
 
     Arguments:
         content: the file.

@@ -1,4 +1,4 @@
-"""Entries: the pictures of a source, listed and not read yet."""
+"""Entries: the images of a source, listed and not read yet."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Listing = dict[str, Callable[[], bytes]]
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture, not read yet.
+    """One image of a source with label and caption, not read yet.
 
     Arguments:
         name: path inside its source, with "/".
@@ -31,7 +31,7 @@ class Entry:
 
 @dataclass
 class Found:
-    """What a source holds.
+    """Listing of an image source: its entries and refused files.
 
     Arguments:
         entries: pictures, sorted by name.
@@ -43,8 +43,7 @@ class Found:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Names of the classes, in the order of their numbers; None where not every picture has
-        one."""
+        """Class names in the order of their numbers; None where an image has no label."""
         labels = {entry.label for entry in self.entries}
         if None in labels or not labels:
             return None

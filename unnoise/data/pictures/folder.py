@@ -1,4 +1,4 @@
-"""Pictures in a folder."""
+"""List the image files of a folder, recursively."""
 
 import os
 import stat
@@ -11,7 +11,7 @@ from unnoise.data.pictures.entry import LISTS, Listing
 
 
 def scan_folder(top: Path) -> tuple[Listing, list[Refusal]]:
-    """Every picture and list below a folder; each real file once, whatever links there are."""
+    """List all images and metadata files below a folder, following links; each real file once."""
     listed: Listing = {}
     refused: list[Refusal] = []
     seen: set[tuple[int, int]] = set()

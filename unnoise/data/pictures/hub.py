@@ -1,4 +1,4 @@
-"""Hugging Face data sets, by way of their own library."""
+"""Hugging Face data sets, loaded by the ``datasets`` library."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from unnoise.data.pictures.entry import Entry, Found
 
 
 def scan_hub(name: str) -> Found:
-    """Pictures of a Hugging Face data set.
+    """List the images, labels and captions of a Hugging Face data set.
 
     The first column of pictures is taken, ``label`` (or the first of classes) and ``text`` (or
     ``caption``) beside it.

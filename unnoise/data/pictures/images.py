@@ -1,4 +1,4 @@
-"""Pictures of the user's own: listed, split, decoded in parallel, and those left out named."""
+"""Image data sets in memory: train / test split, parallel decoding, refused files."""
 
 import multiprocessing
 import signal
@@ -39,7 +39,7 @@ def _silent(done: int, total: int) -> None:
 
 @dataclass
 class Decoded:
-    """Pictures read so far, in the order of their source.
+    """Entries of the images decoded so far, in the order of their source, and refused files.
 
     Arguments:
         entries: those that were kept.
@@ -51,9 +51,9 @@ class Decoded:
 
 
 def splits(path: str, test: str | None, held_out: float) -> tuple[Found, Found]:
-    """What to train on, and what to hold out.
+    """Train / test split of an image source, by a hash of the file names.
 
-    A picture's part hangs on its name alone, so that it does not change when others are added. Only
+    A picture's part depends on its name alone: it does not change when others are added. Only
     where a class would have nothing to train on, its picture that is nearest to the border goes
     there.
 
@@ -91,7 +91,7 @@ def _needed(entries: list[Entry], marks: list[float], held: set[int]) -> set[int
 
 
 def labelled(found: Found) -> Found:
-    """Pictures that have a class; the others are refused."""
+    """Keep the images that have a label; the others are refused."""
     refused = [
         Refusal(shown(entry.name), "has no label, but what is trained on has")
         for entry in found.entries
@@ -102,7 +102,7 @@ def labelled(found: Found) -> Found:
 
 
 def _mark(name: str) -> float:
-    """A number in [0, 1) that hangs on a name."""
+    """Hash of a name, as a number in [0, 1)."""
     digest = blake2b(normal(name).encode("utf-8", "surrogateescape"), digest_size=8).digest()
     return int.from_bytes(digest, "little") / 2**64
 
@@ -122,7 +122,7 @@ def _same_classes(found: Found, other: Found, test: str) -> None:
 def decode(
     found: Found, look: Look, kept: Decoded, workers: int = 1, tell: Tell = _silent
 ) -> Iterator[NDArray[np.uint8]]:
-    """Pixels of the pictures of a source, in its order.
+    """Decode the images of a source to pixels, in its order, by ``workers`` processes.
 
     Arguments:
         found: the source.
@@ -212,7 +212,7 @@ def _decoded(contents: list[bytes | str], look: Look) -> list[Answer]:
 
 
 def check_refused(kept: Decoded, most: float, where: str) -> None:
-    """Stop where too many files were left out, or all; there were some.
+    """Raise an error if too many, or all, of the files in ``kept`` (at least one) were refused.
 
     Raises:
         InputError: names the first of them.
@@ -229,7 +229,7 @@ def check_refused(kept: Decoded, most: float, where: str) -> None:
 
 
 def told(refused: Sequence[Refusal], total: int) -> str:
-    """Refused files in a sentence, the first three by name."""
+    """Message about refused files, the first three by name."""
     first = "; ".join(
         f"{within(each.name, _LONGEST_TOLD)}: {within(each.reason, _LONGEST_TOLD)}"
         for each in refused[:_TOLD]
@@ -239,7 +239,7 @@ def told(refused: Sequence[Refusal], total: int) -> str:
 
 
 def numbered(entries: list[Entry], classes: tuple[str, ...] | None) -> Tensor | None:
-    """Labels as class numbers, shape (N,), int64; None without classes."""
+    """Class labels as integers, shape (N,), int64; None without classes."""
     if classes is None:
         return None
     number = {name: i for i, name in enumerate(classes)}
@@ -266,7 +266,7 @@ def images(
     dequantize: bool = True,
     bad: Fraction = 0.05,
 ) -> Dataset:
-    """Pictures of your own, decoded once into memory; event shape (channels, size, size).
+    """Images of your own, decoded once into memory; event shape (channels, size, size).
 
     For more than some ten thousand pictures, ``unnoise prepare`` once and train on kind "prepared".
 

@@ -1,4 +1,4 @@
-"""What tar shards there are: an index.json of their names, counts and classes."""
+"""Index of WebDataset shards: an index.json of tar files, their counts and classes."""
 
 import http.client
 import json
@@ -26,7 +26,7 @@ _TRIES = 3
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar file.
+    """One tar shard in an index.
 
     Arguments:
         name: relative to the index.
@@ -41,7 +41,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Index:
-    """What is known of all shards.
+    """Index of all shards: where they lie, their counts, and the class names.
 
     Arguments:
         base: folder or URL that the shards' names are relative to.
@@ -55,7 +55,7 @@ class Index:
 
 
 def write_index(folder: str | Path, out: str | Path | None = None) -> Path:
-    """List the tar files of a folder with their counts, checksums and classes, in an index.json.
+    """Write the index.json of a folder of tar shards: their counts, checksums and classes.
 
     Arguments:
         folder: holds .tar files in WebDataset's layout.
@@ -85,7 +85,7 @@ def write_index(folder: str | Path, out: str | Path | None = None) -> Path:
 
 
 def read_index(path: str) -> Index:
-    """The index of a folder, a .json file or a URL; a folder without one is looked through.
+    """Read the shard index of a folder, .json file or URL; a folder without one is scanned.
 
     Raises:
         InputError: there is none, or it names files outside its own folder.
@@ -156,7 +156,7 @@ def _is_beside(name: str) -> bool:
 
 
 def fetch(base: str, name: str = "") -> bytes:
-    """The content behind a URL that the user gave.
+    """Download the content of a URL that the user gave, in at most three tries.
 
     Arguments:
         base: the URL.

@@ -1,4 +1,4 @@
-"""Labels and captions: of a metadata.jsonl or metadata.csv, or of the names of folders."""
+"""Labels and captions of images: from metadata.jsonl or metadata.csv, or from folder names."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ _LONGEST_PATH = 65_535  # letters; no file's is longer, but what a list says may
 
 
 def labelled(listed: Listing, refused: list[Refusal]) -> Found:
-    """Entries with the labels and captions of a list, or else with their folders' names."""
+    """Entries with labels and captions from a metadata file, or else folder names as labels."""
     lists = [name for name in listed if PurePosixPath(name).name in LISTS]
     pictures = {name: read for name, read in listed.items() if name not in lists}
     if lists and pictures:

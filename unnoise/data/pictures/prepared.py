@@ -1,4 +1,4 @@
-"""Pictures prepared once: arrays on disk with their checksums, read row by row afterwards.
+"""Prepared image data sets: decoded once to .npy arrays with checksums, then memory-mapped.
 
 ::
 
@@ -53,7 +53,7 @@ _SHARD = 64 << 20
 
 @dataclass(frozen=True)
 class Report:
-    """What a preparation did.
+    """Result of ``prepare``: the folder, its counts and the refused files.
 
     Arguments:
         path: the folder.
@@ -78,7 +78,7 @@ def prepare(
     workers: int = 1,
     tell: Tell | None = None,
 ) -> Report:
-    """Check, decode, scale and store the pictures of a source.
+    """Preprocess an image source: check, decode, resize and store its images.
 
     The folder appears whole or not at all.
 
@@ -223,7 +223,7 @@ def file_hash(path: Path) -> str:
 
 @final
 class PreparedDataset(StoredDataset):
-    """Pictures of a prepared folder; see ``prepared``."""
+    """Image data set of a prepared folder; see ``prepared``."""
 
 
 @register("dataset", "prepared")
@@ -235,7 +235,7 @@ def prepared(
     dequantize: bool = True,
     check: bool = True,
 ) -> Dataset:
-    """Pictures that ``unnoise prepare`` stored, read from disk row by row.
+    """Images that ``unnoise prepare`` stored, memory-mapped from disk.
 
     Arguments:
         path: the folder.

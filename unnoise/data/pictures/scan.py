@@ -1,4 +1,4 @@
-"""Scan a source of pictures: a folder, a zip file, tar files, a Hugging Face data set."""
+"""List the images of a source: a folder, a zip file, tar files, a Hugging Face data set."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from unnoise.data.pictures.zip_file import scan_zip
 
 
 def scan(path: str | Path) -> Found:
-    """List the pictures of a source without reading them.
+    """List the images of a source without reading them.
 
     Arguments:
         path: a folder (its folders are classes, or it holds a metadata.jsonl or metadata.csv with

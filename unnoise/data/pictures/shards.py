@@ -1,4 +1,4 @@
-"""WebDataset tar shards, from disk or URL, for what does not fit one machine.
+"""WebDataset shards (tar files) from disk or URL, for data that does not fit on one machine.
 
 Examples have numbers here as everywhere, so a run can be stopped and resumed; an epoch visits the
 shards in a random order, some at a time, and only those are kept near.
@@ -39,7 +39,7 @@ _LOOKED_AT = 2048  # examples that mean and variance are taken from
 
 @final
 class ShardedPictures(Dataset):
-    """Pictures in tar shards, by number; the shards of which some are asked for are kept near.
+    """Data set of images in WebDataset shards, by index, with a cache of the shards in use.
 
     Arguments:
         index: the shards.
@@ -211,7 +211,7 @@ def webdataset(
     cache: str | None = None,
     together: Count = 8,
 ) -> Dataset:
-    """Pictures in WebDataset's tar shards, read while training; event shape (channels, size, size).
+    """Images in WebDataset tar shards, read while training; event shape (channels, size, size).
 
     Mean and variance are those of the first 2,048 examples.
 

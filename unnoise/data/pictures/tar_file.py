@@ -1,4 +1,4 @@
-"""Pictures in tar files of WebDataset's layout, read in place."""
+"""Images in tar files of WebDataset's layout, read in place."""
 
 import json
 import tarfile
@@ -14,7 +14,7 @@ from unnoise.system.documents import reason_of
 
 
 def scan_tars(paths: list[Path]) -> Found:
-    """Pictures of tar files in WebDataset's layout: files of one key make one example."""
+    """List the images of WebDataset tar files: files of one key make one example."""
     found = Found([])
     for path in paths:
         entries, refused = index_tar(path, f"{path.name}/" if len(paths) > 1 else "")
@@ -24,7 +24,7 @@ def scan_tars(paths: list[Path]) -> Found:
 
 
 def index_tar(path: Path, before: str = "") -> tuple[list[Entry], list[Refusal]]:
-    """Examples of one tar file, in its own order.
+    """Index the examples of one tar file, in its own order.
 
     Arguments:
         path: an uncompressed tar file.

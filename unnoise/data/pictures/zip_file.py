@@ -1,4 +1,4 @@
-"""Pictures in a zip file, read in place; nothing is unpacked, so no name can escape."""
+"""Images in a zip file, read in place; nothing is unpacked, so no path can escape."""
 
 import zipfile
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from unnoise.data.pictures.entry import LISTS, Listing
 
 
 def scan_zip(path: Path) -> tuple[Listing, list[Refusal]]:
-    """Pictures and lists of a zip file.
+    """List the images and metadata files of a zip file.
 
     Raises:
         InputError: it is no zip file.
