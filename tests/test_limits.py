@@ -89,9 +89,9 @@ def test_many_were_tried():
 @pytest.mark.parametrize(
     ("family", "table", "most"),
     [
-        ("sampling", {"threads": 1024}, "1024"),
-        ("sampling", {"chunk": 65_536}, "65536"),
-        ("sampling", {"steps": 100_000}, "100000"),
+        ("sampling", {"kind": "walk", "threads": 1024}, "1024"),
+        ("sampling", {"kind": "walk", "chunk": 65_536}, "65536"),
+        ("sampling", {"kind": "walk", "steps": 100_000}, "100000"),
         ("training", {"batch": 1_000_000}, "1000000"),
         ("training", {"half_lives": [1.0] * 16}, "16 items"),
         ("evaluation", {"likelihood_draws": 10_000}, "10000"),

@@ -77,7 +77,7 @@ def told(work: Any, path: object, wrong: object) -> bool:
 def use(path: Path) -> None:
     """What a command does with a model file."""
     model: Diffusion = load(path)
-    chunk = model.sampling.chunk
+    chunk = model.sampling.chunk if model.sampling else 1
     model.sample(1, exact=chunk < 1000, label=0 if model.classes else None)
 
 

@@ -44,7 +44,7 @@ def test_shipped_recipes_build_and_print_themselves(name: str, tmp_path: Path):
     again = prepare(written(tmp_path, toml(made.tables)), device="cpu")
     assert again.tables == made.tables
     assert again.recipe.training == made.recipe.training
-    assert again.recipe.sampling == made.recipe.sampling
+    assert again.recipe.sampling == made.model.sampling
     assert again.recipe.evaluation == made.recipe.evaluation
     assert again.recipe.name == made.recipe.name == name
     assert same(weights(again.model), weights(made.model))

@@ -155,7 +155,8 @@ def test_looks_where_memory_is_short(tmp_path: Path):
     heard = [Heard(), Heard()]
     models = [diffusion(), diffusion()]
     for model, ear, short in zip(models, heard, (False, True), strict=True):
-        model.sampling = sampling = Sampling(solver="ddim", steps=2, grid="uniform")
+        model.sampling = Sampling(solver="ddim", steps=2, grid="uniform")
+        sampling = model.sampling
         if short:
             calls = scarce(model, 5)
         folder = tmp_path / str(short)

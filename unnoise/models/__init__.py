@@ -8,7 +8,9 @@ from unnoise.models.files import load, save
 from unnoise.models.guides import Guide
 from unnoise.models.measurement import Imputation, Measurement
 from unnoise.models.ode_model import OdeModel
-from unnoise.models.sampling import Sampling
+from unnoise.models.plan import Plan
+from unnoise.models.request import SampleRequest
+from unnoise.models.sampling import DrawSampling, Sampling
 from unnoise.models.sde import ScoreDiffusion
 
 __all__ = [
@@ -21,6 +23,9 @@ __all__ = [
     "Measurement",
     "Model",
     "Phase",
+    "Plan",
+    "SampleRequest",
+    "DrawSampling",
     "Sampling",
     "ScoreDiffusion",
     "load",

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, final
 
@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from unnoise.core.condition import GUIDED, Condition
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
-from unnoise.models.sampling import Sampling
 from unnoise.objectives import Loss
 from unnoise.spaces import Space
 
@@ -36,7 +35,8 @@ class Model(nn.Module, ABC):
 
     Attributes:
         info: what is known of its data; None before it was trained.
-        sampling: defaults of ``sample``, for models that draw.
+        sampling: defaults of ``sample``; None for a model that does not draw.
+        sampling_kind: kind of its [sampling] table: "walk", "draw", or None where it has none.
         recipe: tables of the recipe that trained it, for its file; empty where there was none.
         origin: the file it was read from; None for a model that was made in this process. What a
             file says of its data is a stranger's word: it opens nothing by itself.
@@ -50,7 +50,8 @@ class Model(nn.Module, ABC):
     # What a pickle keeps beside the weights.
     kept: ClassVar[tuple[str, ...]] = ("info", "sampling", "recipe", "origin", "hidden")
     info: DataInfo | None
-    sampling: Sampling
+    sampling: Any = None
+    sampling_kind: ClassVar[str | None] = None
     recipe: dict[str, Any]
     origin: Path | None = None
     hidden: Mapping[str, float] | None = None
@@ -85,6 +86,21 @@ class Model(nn.Module, ABC):
 
 class Generative(Model, ABC):
     """A model that draws."""
+
+    sampling_kind: ClassVar[str | None] = "draw"
+
+    @final
+    @property
+    def sampling(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Defaults of ``sample``; its chunk is a number as soon as the model knows its events."""
+        held = self.__dict__.get("_sampling")
+        if held is not None and held.chunk is None:
+            self._sampling = held = replace(held, chunk=Space(self.shape).together)
+        return held
+
+    @sampling.setter
+    def sampling(self, value: Any) -> None:
+        self._sampling = value
 
     @abstractmethod
     def sample(self, n: int, cond: Condition | None = None, *, seed: int = 0) -> Tensor:

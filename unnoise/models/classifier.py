@@ -15,7 +15,7 @@ from unnoise.data import DataInfo
 from unnoise.denoisers import LogProb
 from unnoise.denoisers.heads import clock
 from unnoise.models.base import Model, Phase
-from unnoise.models.sampling import Sampling
+from unnoise.models.guides import ByClassifier, Guide
 from unnoise.networks import ClassifierNetwork
 from unnoise.objectives import Loss, Times, TimeUniform
 from unnoise.processes import VP, GaussianProcess
@@ -57,7 +57,6 @@ class Classifier(Model):
         self.process.check()
         self.times: Times = member(Times, times)
         self.data_std = data_std
-        self.sampling = Sampling()
         self.info: DataInfo | None = None
         self.recipe: dict[str, Any] = {}
 
@@ -68,6 +67,10 @@ class Classifier(Model):
     @property
     def classes(self) -> int:
         return self.network.classes
+
+    def as_guide(self) -> Guide:
+        """Guidance by p(y | x_t)."""
+        return ByClassifier(self.eval())
 
     def phases(self) -> list[Phase]:
         return [Phase("classifier", self.network, self.loss)]

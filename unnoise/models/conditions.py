@@ -1,7 +1,8 @@
 """Labels and conditions of samples, checked before the first network call."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import final
 
 import torch
 from torch import Tensor
@@ -13,54 +14,81 @@ from unnoise.networks import Network, null_condition
 Labels = int | Sequence[int] | Tensor | None
 
 
-def conditions(
-    network: Network,
-    n: int,
-    cond: Condition | None,
-    label: Labels,
-    first: int = 0,
-    known: int | None = None,
-) -> Condition | None:
-    """The condition of samples first ... first + n - 1.
+@final
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """The conditions of samples first ... first + n - 1, made for those rows that are asked for.
 
     Arguments:
-        network: what will read it.
-        n: how many.
-        cond: conditions, one row for each; ``label`` is short for Condition(label=...).
-        label: one class for all, or one for each; None takes the classes in turn.
+        network: what will read them.
+        n: how many samples.
+        cond: conditions, one row for each.
+        label: one class for all, or one for each, in place of ``cond``; None takes the classes in
+            turn.
         first: number of the first sample.
         known: number of labels; the network's own when absent.
-
-    Returns:
-        n rows; None where nobody reads any.
+        hidden: the null condition for all of them, in place of ``cond`` and ``label``.
 
     Raises:
-        InputError: labels it does not know, of the wrong number, or where it reads none.
+        InputError: labels it does not know, of the wrong number, or where it reads none; a slot
+            that the network reads is given by nobody.
     """
-    if cond is not None and not isinstance(cond, Condition):
-        raise InputError(f"cond is a {type(cond).__name__}; give Condition(label=...).")
-    known = network.classes if known is None else known
-    if label is not None and known is None and "label" not in network.reads:
-        raise InputError(f"label = {short(label)}: this model was trained without labels.")
-    if cond is not None and label is not None:
-        raise InputError("give either cond or label, not both.")
-    classes = known or 1
-    if cond is None and (known is not None or "label" in network.reads):
-        turn = torch.arange(first, first + n) % classes
-        numbers = turn if label is None else _numbers(label, n)
+
+    network: Network
+    n: int
+    cond: Condition | None = None
+    label: Labels = None
+    first: int = 0
+    known: int | None = None
+    hidden: bool = False
+
+    def __post_init__(self) -> None:
+        cond, label, network = self.cond, self.label, self.network
+        if cond is not None and not isinstance(cond, Condition):
+            raise InputError(f"cond is a {type(cond).__name__}; give Condition(label=...).")
+        if self.known is None:
+            object.__setattr__(self, "known", network.classes)
+        if label is not None and not self._labelled:
+            raise InputError(f"label = {short(label)}: this model was trained without labels.")
+        if cond is not None and label is not None:
+            raise InputError("give either cond or label, not both.")
+        if cond is not None and cond.slots and len(cond) != self.n:
+            raise InputError(f"{self.n} samples but {len(cond)} conditions; give one for each.")
+        numbers = None if cond is None else cond.label
+        if label is not None:
+            numbers = _numbers(label, self.n)
+            object.__setattr__(self, "label", numbers)
+        self._check(numbers)
+        if cond is None:
+            self[torch.zeros(1, dtype=torch.int64)]  # what cannot be made is refused now
+
+    @property
+    def _labelled(self) -> bool:
+        return self.known is not None or "label" in self.network.reads
+
+    def _check(self, numbers: Tensor | None) -> None:
+        if numbers is None or (self.known is None and self.label is None):
+            return
+        classes = self.known or 1
+        bad = numbers[(numbers < 0) | (numbers >= classes)]
+        if len(bad):
+            raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {classes - 1}.")
+
+    def __getitem__(self, index: Tensor) -> Condition | None:
+        """The condition of some samples, by their place among the n; None where nobody reads it."""
+        if self.cond is not None:
+            return self.cond[index]
+        if self.hidden or not self._labelled:
+            return null_condition(self.network, len(index))
+        numbers = (self.first + index) % (self.known or 1)
+        if isinstance(self.label, Tensor):
+            numbers = self.label[index]
+        if not self.network.reads - {"label"}:
+            return Condition(label=numbers)
         # What else the network reads stays open.
-        rest = null_condition(network, n) if network.reads - {"label"} else None
-        masks = {k: v for k, v in (rest.keep or {}).items() if k != "label"} if rest else {}
-        cond = replace(rest or Condition(), label=numbers, keep=masks)
-    elif cond is None:
-        cond = null_condition(network, n)
-    if cond is not None and cond.slots and len(cond) != n:
-        raise InputError(f"{n} samples but {len(cond)} conditions; give one for each.")
-    asked = None if cond is None or known is None else cond.label
-    bad = None if asked is None else asked[(asked < 0) | (asked >= classes)]
-    if bad is not None and len(bad):
-        raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {classes - 1}.")
-    return cond
+        rest = null_condition(self.network, len(index)) or Condition()
+        masks = {slot: mask for slot, mask in (rest.keep or {}).items() if slot != "label"}
+        return replace(rest, label=numbers, keep=masks)
 
 
 def _numbers(label: Labels, n: int) -> Tensor:

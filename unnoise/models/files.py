@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 from typing_extensions import TypedDict
 
-from unnoise.catalogue.registry import build, load_plugin, spec
+from unnoise.catalogue.registry import build, load_plugin, schema, spec
 from unnoise.catalogue.weights import at_most, named_as
 from unnoise.core.errors import DamagedFileError, InputError, NumbersError, short
 from unnoise.data import info_fields, info_from
@@ -69,7 +69,9 @@ def content(model: Model, wanted: Kinds | None = None) -> bytes:
 def _described(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The document of a model's file, and the tensors that belong to its data."""
     document: dict[str, Any] = {"format": FORMAT, "kind": "model"}
-    tables = {"model": spec(model), "sampling": _without_kind(spec(model.sampling))}
+    tables = {"model": spec(model)}
+    if model.sampling_kind is not None:
+        tables["sampling"] = _without_kind(spec(model.sampling))
     document["recipe"] = {**model.recipe, **tables}
     if model.hidden is not None:
         document["hidden"] = dict(model.hidden)
@@ -201,7 +203,7 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
         # Some parts of others take a weight twice, and some make one only to throw it away.
         with at_most(4 * numbers + 1_000_000, 4 * len(state) + 1_000, other):
             model = _built(recipe["model"])
-        sampling = build("sampling", {**recipe["sampling"], "kind": "sampling"}, "sampling")
+        sampling = _sampling(model.sampling_kind, recipe.get("sampling", {}), document["format"])
     except DamagedFileError:
         raise
     except InputError as error:
@@ -222,11 +224,20 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
     return model.eval()
 
 
+def _sampling(kind: str | None, table: Mapping[str, Any], version: int) -> Any:
+    """Sampling defaults of a model, None where it does not draw."""
+    if kind is None:
+        return None
+    if version == 1:  # every model had the keys of a walk
+        table = {k: v for k, v in table.items() if k in schema("sampling", kind)["properties"]}
+    return build("sampling", {**table, "kind": kind}, "sampling")
+
+
 class _Recipe(TypedDict):
     """The recipe in a model's file; what stands in its tables is looked at when they are used."""
 
     model: dict[str, Any]
-    sampling: dict[str, Any]
+    sampling: NotRequired[dict[str, Any]]
     data: NotRequired[dict[str, Any]]
     training: NotRequired[dict[str, Any]]
     evaluation: NotRequired[dict[str, Any]]

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast, final
+from typing import Any, ClassVar, Protocol, cast, final, runtime_checkable
 
 import torch
 
@@ -14,12 +14,30 @@ from unnoise.denoisers import (
     Guidance,
     Guided,
     LogProb,
-    NetworkDenoiser,
 )
 from unnoise.denoisers.guidance import Constant
-from unnoise.models.classifier import Classifier
-from unnoise.models.ode_model import OdeModel
 from unnoise.processes import GaussianProcess
+
+
+class GuidedModel(Protocol):
+    """What guides ask of a model."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def classes(self) -> int | None: ...
+    @property
+    def denoiser(self) -> GaussianDenoiser: ...
+
+
+class NoisyClassifier(Protocol):
+    """A classifier of noisy events."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def classes(self) -> int: ...
+    def under(self, process: GaussianProcess) -> LogProb: ...
 
 
 class Guide(ABC):
@@ -34,7 +52,7 @@ class Guide(ABC):
     needs_label: ClassVar[bool] = False
 
     @abstractmethod
-    def check(self, model: OdeModel) -> None:
+    def check(self, model: GuidedModel) -> None:
         """Refuse a model that it cannot guide.
 
         Raises:
@@ -42,7 +60,7 @@ class Guide(ABC):
         """
 
     @abstractmethod
-    def classes(self, model: OdeModel) -> int | None:
+    def classes(self, model: GuidedModel) -> int | None:
         """Number of labels that can be asked for; None where there are none."""
 
     @abstractmethod
@@ -50,25 +68,29 @@ class Guide(ABC):
         """How strongly, where nobody said (``asked`` is None); ``own`` is the model's default."""
 
     @abstractmethod
-    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
-        """The guided denoiser."""
+    def arrange(
+        self, denoiser: GaussianDenoiser, guidance: Guidance, slots: frozenset[str]
+    ) -> GaussianDenoiser:
+        """The guided denoiser; ``slots`` of the condition may be hidden."""
 
 
 @final
 class Itself(Guide):
     """The model without its condition: classifier-free guidance."""
 
-    def check(self, model: OdeModel) -> None:
+    def check(self, model: GuidedModel) -> None:
         """Every model can."""
 
-    def classes(self, model: OdeModel) -> int | None:
+    def classes(self, model: GuidedModel) -> int | None:
         return model.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
         return own if asked is None else asked
 
-    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
-        return ClassifierFree(denoiser, guidance, denoiser.network.guided)
+    def arrange(
+        self, denoiser: GaussianDenoiser, guidance: Guidance, slots: frozenset[str]
+    ) -> GaussianDenoiser:
+        return ClassifierFree(denoiser, guidance, slots)
 
 
 @final
@@ -80,9 +102,9 @@ class Weaker(Guide):
         model: trained on the same data under the same process.
     """
 
-    model: OdeModel
+    model: GuidedModel
 
-    def check(self, model: OdeModel) -> None:
+    def check(self, model: GuidedModel) -> None:
         _same_events("the weaker model", self.model.shape, model)
         if self.model.classes != model.classes:
             raise InputError(
@@ -96,7 +118,7 @@ class Weaker(Guide):
                 f"{theirs}. Train both under the same."
             )
 
-    def classes(self, model: OdeModel) -> int | None:
+    def classes(self, model: GuidedModel) -> int | None:
         return model.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
@@ -104,7 +126,9 @@ class Weaker(Guide):
             raise InputError("say how strongly to lean away from the weaker model: guidance = 2.")
         return asked
 
-    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
+    def arrange(
+        self, denoiser: GaussianDenoiser, guidance: Guidance, slots: frozenset[str]
+    ) -> GaussianDenoiser:
         return Autoguided(denoiser, self.model.denoiser, guidance)
 
 
@@ -119,9 +143,9 @@ class ByClassifier(Guide):
 
     divides_by_alpha = True
     needs_label = True
-    classifier: Classifier
+    classifier: NoisyClassifier
 
-    def check(self, model: OdeModel) -> None:
+    def check(self, model: GuidedModel) -> None:
         _same_events("the classifier", self.classifier.shape, model)
         self.classifier.under(model.denoiser.process)
         if model.classes not in (None, self.classifier.classes):
@@ -130,15 +154,17 @@ class ByClassifier(Guide):
                 f"{model.classes}; train both on the same data."
             )
 
-    def classes(self, model: OdeModel) -> int | None:
+    def classes(self, model: GuidedModel) -> int | None:
         return self.classifier.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
         return Constant() if asked is None else asked
 
-    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
+    def arrange(
+        self, denoiser: GaussianDenoiser, guidance: Guidance, slots: frozenset[str]
+    ) -> GaussianDenoiser:
         log_prob = self.classifier.under(denoiser.process)
-        alone = ClassifierFree(denoiser, 0.0, denoiser.network.guided)
+        alone = ClassifierFree(denoiser, 0.0, slots)
         return Guided(alone, log_prob, guidance)
 
 
@@ -154,17 +180,26 @@ class ByLogProb(Guide):
     divides_by_alpha = True
     log_prob: LogProb
 
-    def check(self, model: OdeModel) -> None:
+    def check(self, model: GuidedModel) -> None:
         """It is asked, and checked, in the first step."""
 
-    def classes(self, model: OdeModel) -> int | None:
+    def classes(self, model: GuidedModel) -> int | None:
         return model.classes
 
     def scale(self, asked: Guidance | None, own: Guidance) -> Guidance:
         return Constant() if asked is None else asked
 
-    def arrange(self, denoiser: NetworkDenoiser, guidance: Guidance) -> GaussianDenoiser:
+    def arrange(
+        self, denoiser: GaussianDenoiser, guidance: Guidance, slots: frozenset[str]
+    ) -> GaussianDenoiser:
         return Guided(denoiser, self.log_prob, guidance)
+
+
+@runtime_checkable
+class CanGuide(Protocol):
+    """A model that knows how it guides others."""
+
+    def as_guide(self) -> Guide: ...
 
 
 def guide_of(given: Any) -> Guide:
@@ -180,10 +215,8 @@ def guide_of(given: Any) -> Guide:
         return Itself()
     if isinstance(given, Guide):
         return given
-    if isinstance(given, OdeModel):
-        return Weaker(given.eval())
-    if isinstance(given, Classifier):
-        return ByClassifier(given.eval())
+    if isinstance(given, CanGuide):
+        return given.as_guide()
     if callable(given) and not isinstance(given, torch.nn.Module):
         return ByLogProb(cast(LogProb, given))
     raise InputError(
@@ -192,7 +225,7 @@ def guide_of(given: Any) -> Guide:
     )
 
 
-def _same_events(who: str, shape: tuple[int, ...], model: OdeModel) -> None:
+def _same_events(who: str, shape: tuple[int, ...], model: GuidedModel) -> None:
     if tuple(shape) != tuple(model.shape):
         raise InputError(
             f"{who} was made for events of shape {tuple(shape)}; the model makes "

@@ -179,7 +179,7 @@ class Measurement:
     by: Imputation | str | Mapping[str, Any] = "mmps"
     std: NotNegative = 0.0
 
-    def check(self, event: tuple[int, ...]) -> None:
+    def check(self, event: tuple[int, ...], n: int) -> None:
         """Refuse a measurement that is none of such events.
 
         Raises:
@@ -196,12 +196,12 @@ class Measurement:
                 f"the measured value has shape {tuple(self.value.shape[1:])}; "
                 f"{type(self.operator).__name__} of events {event} gives {tuple(wanted)}."
             )
-
-    def condition(self, cond: Condition | None, n: int) -> Condition:
-        """A condition of ``n`` rows with the measurement in it."""
         if len(self.value) not in (1, n):
             raise InputError(f"{n} samples but {len(self.value)} measurements; give 1, or {n}.")
-        rows = self.value.expand(n, *self.value.shape[1:])
+
+    def condition(self, cond: Condition | None, index: Tensor) -> Condition:
+        """The condition of some samples with the measurement in it."""
+        rows = self.value[index if len(self.value) > 1 else index * 0]
         return replace(cond or Condition(), measured=rows)
 
     def arrange(

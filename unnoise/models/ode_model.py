@@ -17,9 +17,11 @@ from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, Networ
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
 from unnoise.likelihood.given import check_data
 from unnoise.models.base import Generative
-from unnoise.models.conditions import Labels, conditions
+from unnoise.models.conditions import Conditions, Labels
+from unnoise.models.guides import Guide, Weaker
 from unnoise.models.interpolation import carry, slerp
-from unnoise.networks import null_condition
+from unnoise.networks import Network
+from unnoise.processes import GaussianProcess
 from unnoise.solvers import DormandPrince, Solver
 from unnoise.spaces.moments import Moments
 from unnoise.system.threads import set_threads
@@ -36,9 +38,25 @@ class OdeModel(Generative, ABC):
 
     denoiser: NetworkDenoiser
 
+    @final
     @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
+
+    @final
+    @property
+    def network(self) -> Network:
+        return self.denoiser.network
+
+    @final
+    @property
+    def process(self) -> GaussianProcess:
+        return self.denoiser.process
+
+    @final
+    def as_guide(self) -> Guide:
+        """Autoguidance: away from this model, which is the weaker one."""
+        return Weaker(self.eval())
 
     # -- likelihood -----------------------------------------------------------------------------
 
@@ -194,15 +212,14 @@ class OdeModel(Generative, ABC):
     ) -> tuple[Tensor, Condition | None, GaussianDenoiser]:
         """Data and condition, checked, and the denoiser that is meant."""
         check_data(x, "the data", self.shape)
-        if cond is None and label is None:
-            cond = null_condition(self.denoiser.network, len(x))
-        else:
-            cond = conditions(self.denoiser.network, len(x), cond, label)
-        guided = ClassifierFree(self.denoiser, guidance, self.denoiser.network.guided)
+        free = cond is None and label is None
+        asked = Conditions(self.network, len(x), cond, label, hidden=free)
+        cond = asked[torch.arange(len(x))]
+        guided = ClassifierFree(self.denoiser, guidance, self.network.guided)
         denoiser = guided if cond is not None else self.denoiser
         if cond is not None:
             with self.still(self.sampling.threads):
-                cond = self.denoiser.network.prepared(cond.to(self.device))
+                cond = self.network.prepared(cond.to(self.device))
         return x.to(self.device, next(self.parameters()).dtype), cond, denoiser
 
     # -- details --------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from unnoise.denoisers import NetworkScore
 from unnoise.likelihood import Likelihood, log_prob
 from unnoise.likelihood.given import check_data
 from unnoise.models.base import Generative, Phase
-from unnoise.models.conditions import Labels, conditions
+from unnoise.models.conditions import Conditions, Labels
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
 from unnoise.objectives import Loss, Objective, PathScoreMatching
@@ -81,7 +81,7 @@ class ScoreDiffusion(Generative):
         """
         n = whole(n, "n", 1, MOST, " of samples")
         how = self.sampling
-        cond = conditions(self.score_model.network, n, cond, label)
+        cond = Conditions(self.score_model.network, n, cond, label)[torch.arange(n)]
         noise, process = Noise(seed, range(n)), self.score_model.process
         used: Solver = member(Solver, how.solver if solver is None else solver)
         times = grid(process, how.steps if steps is None else steps, how.grid)

@@ -1,18 +1,20 @@
 """Recipes: TOML files that spell out constructor calls."""
 
+import inspect
 import re
 import tomllib
+import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from unnoise.catalogue.registry import build, load_plugin, spec
+from unnoise.catalogue.registry import build, load_plugin, lookup, spec
 from unnoise.catalogue.schema import nearest
 from unnoise.core.errors import InputError, short
 from unnoise.data import DataInfo, Dataset
-from unnoise.models import Model, Sampling
+from unnoise.models import Model
 from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.lines import Source
 from unnoise.training import Training
@@ -41,7 +43,7 @@ class Recipe:
     plugins: tuple[str, ...]
     data: dict[str, Any]
     model: dict[str, Any]
-    sampling: Sampling
+    sampling: Any
     training: Training
     evaluation: Evaluation
     written: Source = field(default=Source(), compare=False)
@@ -59,7 +61,8 @@ class Recipe:
         fill["seed"] = self.training.seed
         with self.written.named():
             model: Model = build("model", self.model, "model", fill)
-        model.sampling = self.sampling
+        if self.sampling is not None:
+            model.sampling = self.sampling
         return model
 
     def tables(self, model: Model, data: Dataset) -> dict[str, Any]:
@@ -69,7 +72,7 @@ class Recipe:
             "name": self.name,
             "data": spec(data),
             "model": spec(model),
-            "sampling": plain(self.sampling),
+            **({} if model.sampling is None else {"sampling": plain(model.sampling)}),
             "training": plain(self.training),
             "evaluation": plain(self.evaluation),
         }
@@ -242,6 +245,16 @@ def _no_text(tables: Mapping[str, Any]) -> Iterator[str]:
             yield where
 
 
+def _sampling_kind(model: Mapping[str, Any]) -> str | None:
+    """The kind of a model's [sampling] table; a wrong model is refused where it is built."""
+    try:
+        maker = lookup("model", model.get("kind"))
+    except InputError:
+        return "walk"
+    made = typing.get_type_hints(maker).get("return") if inspect.isfunction(maker) else maker
+    return getattr(made, "sampling_kind", None)
+
+
 def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe:
     known = {**dict.fromkeys(TABLES), "plugins": None, "name": None}
     unknown = [key for key in tables if key not in known]
@@ -285,7 +298,11 @@ def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> 
     parts: dict[str, Any] = {}
     for table in ("sampling", "training", "evaluation"):
         try:
-            parts[table] = build(table, {**tables.get(table, {}), "kind": table}, table)
+            kind = _sampling_kind(tables["model"]) if table == "sampling" else table
+            given = {**tables.get(table, {}), "kind": kind or "walk"}
+            # Runs of old have the table of a walk for models that do not draw, too.
+            found = build(table, given, table) if kind or table in tables else None
+            parts[table] = found if kind else None
         except InputError as error:
             problems.append(str(error))
     if problems:

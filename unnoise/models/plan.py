@@ -1,0 +1,258 @@
+"""Sampling plans: a request that was checked, resolved and planned once, ready to walk."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, final
+
+import torch
+from torch import Tensor
+
+from unnoise.catalogue.registry import member
+from unnoise.core.condition import Condition
+from unnoise.core.distributions import Normal
+from unnoise.core.errors import InputError, NumbersError, short
+from unnoise.core.noise import Noise
+from unnoise.denoisers import Constant, GaussianDenoiser, Guidance
+from unnoise.likelihood.given import check_data
+from unnoise.models.conditions import Conditions
+from unnoise.models.guides import Guide, guide_of
+from unnoise.models.request import SampleRequest
+from unnoise.solvers import Ancestral, Solver, Step, grid, trajectory
+from unnoise.solvers.base import Leg
+
+if TYPE_CHECKING:
+    from unnoise.models.ode_model import OdeModel
+
+_TOGETHER = 2**26  # numbers of all samples of a chunk
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A walk from noise to data for the samples of a request; it draws nothing until it walks.
+
+    Arguments:
+        request: what was asked.
+        model: whose samples they are.
+        conditions: of each sample.
+        denoiser, solver: with guidance and measurement arranged around them.
+        times: of the grid, shape (steps + 1,), float64, descending.
+        legs: the solver's numbers of every step.
+        chunk: samples that are computed together, padded; None computes all in one batch.
+        threads: CPU threads; None those there are.
+    """
+
+    request: SampleRequest
+    model: "OdeModel"
+    conditions: Conditions
+    denoiser: GaussianDenoiser
+    solver: Solver
+    times: Tensor
+    legs: Sequence[Leg]
+    chunk: int | None
+    threads: int | None
+
+    def __len__(self) -> int:
+        """Number of steps."""
+        return len(self.times) - 1
+
+    def walk(self, rows: Sequence[int] | None = None) -> Iterator[Step]:
+        """Every step of some samples, for films and progress.
+
+        Arguments:
+            rows: absolute numbers of samples, among those of the request; None walks all.
+
+        Yields:
+            Step(index, t, s, x, belief) of all rows; the belief is its mean, a point.
+        """
+        chunks = self._chunks(rows)
+        n = len(self._asked(rows))
+        parts = [self._begin(chunk) for chunk in chunks]
+        for _ in range(len(self)):
+            # Between two steps grad mode and thread count are the caller's again.
+            with self.model.still(self.threads):
+                moved = [next(part) for part in parts]
+            beliefs = [step.belief.mean for step in moved if step.belief is not None]
+            yield Step(
+                moved[0].index,
+                moved[0].t,
+                moved[0].s,
+                torch.cat([step.x for step in moved])[:n],
+                Normal(torch.cat(beliefs)[:n]) if beliefs else None,
+            )
+
+    def sample(self, rows: Sequence[int] | None = None) -> Tensor:
+        """Where the walk ends, shape (n, *event), float32; one chunk after another in memory.
+
+        Raises:
+            NumbersError: the samples hold NaN or infinite numbers.
+        """
+        found: list[Tensor] = []
+        with self.model.still(self.threads):
+            for chunk in self._chunks(rows):
+                *_, last = self._begin(chunk)
+                found.append(last.x)
+        x = torch.cat(found)[: len(self._asked(rows))]
+        if not bool(torch.isfinite(x).all()):
+            raise NumbersError(
+                "the samples hold NaN or infinite numbers: the weights or the guidance are too "
+                "large."
+            )
+        return x
+
+    def _asked(self, rows: Sequence[int] | None) -> Sequence[int]:
+        first, n = self.request.first, self.request.n
+        rows = range(first, first + n) if rows is None else rows
+        if not len(rows) or min(rows) < first or max(rows) >= first + n:
+            raise InputError(f"rows: give numbers of samples from {first} to {first + n - 1}.")
+        return rows
+
+    def _chunks(self, rows: Sequence[int] | None) -> list[list[int]]:
+        """Rows in lists of exactly ``chunk``, the last one padded with its last number."""
+        asked = list(self._asked(rows))
+        size = self.chunk or len(asked)
+        parts = [asked[a : a + size] for a in range(0, len(asked), size)]
+        return [part + part[-1:] * (size - len(part)) for part in parts]
+
+    def _begin(self, rows: list[int]) -> Iterator[Step]:
+        """The walk of one chunk."""
+        model, request = self.model, self.request
+        index = torch.tensor(rows) - request.first
+        noise = Noise(request.seed, rows)
+        if request.near is None:
+            law = model.process.prior((len(rows), *model.shape))
+        else:
+            law = model.process.forward(request.near[0][index].float(), self.times[0])
+        x = law.sample(noise.child("start")).to(model.device)
+        cond = self._condition(index)
+        return trajectory(
+            self.solver, self.denoiser, x, self.times, cond, noise.child("walk"), legs=self.legs
+        )
+
+    def _condition(self, index: Tensor) -> Condition | None:
+        cond = self.conditions[index]
+        if self.request.given is not None:
+            cond = self.request.given.condition(cond, index)
+        if cond is None:
+            return None
+        with self.model.still(self.threads):
+            return self.model.network.prepared(cond.to(self.model.device))
+
+
+def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser | None) -> Plan:
+    """Check a request against a model, resolve what it leaves open, and plan the walk.
+
+    Arguments:
+        model: whose samples are asked for.
+        request: what is asked.
+        denoiser: in place of the model's own, such as one that shares its calls with others.
+
+    Raises:
+        InputError: before the first network call, when something asked for cannot be done.
+    """
+    own, given = model.sampling, request.given
+    chunk = _chunk(model) if request.exact else None
+    # A measurement pulls at every belief; the noise of ancestral steps forgives its errors.
+    default = own.solver if given is None else Ancestral()
+    solver: Solver = default if request.solver is None else member(Solver, request.solver)
+    guide = guide_of(request.guide)
+    guide.check(model)
+    conditions, asked = _towards(model, request, guide)
+    strength = guide.scale(asked, member(Guidance, own.guidance))
+    inner = model.denoiser if denoiser is None else denoiser
+    arranged = guide.arrange(inner, strength, model.network.guided)
+    if solver.couples_batch and request.exact:
+        raise InputError(
+            f"solver {type(solver).__name__} couples the samples of a batch, so that equal seeds "
+            "give other samples in other batches; say exact=False if that will do."
+        )
+    if given is not None:
+        given.check(model.shape, request.n)
+        if given.operator.keeps_range:
+            model.space.check_range(given.value, "the measured value", 5 * given.std)
+        arranged, solver = given.arrange(arranged, solver)
+    divides = solver.divides_by_alpha or guide.divides_by_alpha or given is not None
+    start = model.process.t_max if divides else 1.0
+    if request.near is not None:
+        start = _level(model, request)
+    times = _times(model, request, start)
+    legs = solver.plan(arranged.process, times, model.moments())
+    threads = own.threads if request.exact else None
+    return Plan(request, model, conditions, arranged, solver, times, legs, chunk, threads)
+
+
+def _towards(
+    model: "OdeModel", request: SampleRequest, guide: Guide
+) -> tuple[Conditions, Guidance | None]:
+    """The conditions that are meant, and the guidance that was asked for."""
+    guidance, own = request.guidance, request.guide is None
+    asked = None if guidance is None else member(Guidance, guidance)
+    free = request.cond is None and request.label is None and not guide.needs_label
+    if free and (request.given is not None or request.near is not None):
+        if own and guidance is not None:
+            raise InputError(f"guidance = {_told(guidance)}: towards what? Give a label.")
+        alone = Conditions(model.network, request.n, hidden=True)
+        return alone, Constant(0.0) if own else asked
+    conditions = Conditions(
+        model.network,
+        request.n,
+        request.cond,
+        request.label,
+        request.first,
+        guide.classes(model),
+    )
+    if own and guidance not in (None, Constant(1.0)) and not model.network.reads:
+        raise InputError(
+            f"guidance = {_told(guidance)}: this model knows no labels to guide towards."
+        )
+    return conditions, asked
+
+
+def _told(guidance: Guidance | float | None) -> str:
+    scale = getattr(guidance, "scale", None)
+    return short(guidance if scale is None else scale)
+
+
+def _times(model: "OdeModel", request: SampleRequest, start: float) -> Tensor:
+    own = model.sampling
+    times = grid(
+        model.process,
+        own.steps if request.steps is None else request.steps,
+        own.grid if request.grid is None else request.grid,
+        start,
+        model.moments(),
+    )
+    if float(times[0]) != start or float(times[-1]) != 0:
+        raise InputError(
+            f"times run from {float(times[0]):g} to {float(times[-1]):g}; a sample starts as "
+            f"noise at {start:g} and ends as data at 0."
+        )
+    return times
+
+
+def _level(model: "OdeModel", request: SampleRequest) -> float:
+    """The time to which data is noised before it is walked back."""
+    assert request.near is not None
+    x, strength = request.near
+    check_data(x, "the data to vary", model.shape)
+    if len(x) != request.n:
+        raise InputError(f"{request.n} samples near {len(x)} data; give one for each.")
+    model.space.check_range(x, "the data to vary")
+    if not isinstance(strength, Real) or not 0 < strength <= 1:
+        raise InputError(f"strength = {short(strength)}: accepted are numbers above 0, up to 1.")
+    process = model.process
+    angles = process.angle(torch.tensor([process.t_min, process.t_max]))
+    return float(process.time(angles[0] + strength * (angles[1] - angles[0])))
+
+
+def _chunk(model: "OdeModel") -> int:
+    """Samples that are computed together; no more than any model file should ask for."""
+    size, chunk = math.prod(model.shape), int(model.sampling.chunk)
+    if chunk * size > _TOGETHER:
+        raise InputError(
+            f"sampling.chunk = {chunk:,}: so many events of {size:,} numbers are too much at "
+            f"once. Make it at most {max(1, _TOGETHER // size):,}, or say exact=False."
+        )
+    return chunk
