@@ -71,6 +71,7 @@ HOLDERS: dict[str, Callable[[Any], Model]] = {
         objective=x,
         variance="learned-range" if "hybrid" in spec(x)["kind"] else "point",
     ),
+    "optimiser": lambda x: with_recipe(training={"optimiser": spec(x)}),
     "operator": lambda x: with_recipe(operator=spec(x)),
     "process": lambda x: small(process=x),
     "sampling": lambda x: with_sampling(),

@@ -200,8 +200,8 @@ def test_averaged_lends_and_takes_back():
 @pytest.mark.parametrize("size", [1, 5, 8, 16, 100])
 def test_micro_batches_have_the_same_gradient(size: int):
     whole, parts = (run_of(Training(batch=16, micro_batch=m)) for m in (None, size))
-    loss, _ = whole.backward(0, 0)
-    other, logs = parts.backward(0, 0)
+    loss, _ = whole.backward(0, whole.turns[0])
+    other, logs = parts.backward(0, parts.turns[0])
     assert torch.allclose(loss, other, rtol=1e-5)
     assert all(len(value) == 16 for value in logs.values())
     for a, b in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
@@ -209,7 +209,7 @@ def test_micro_batches_have_the_same_gradient(size: int):
         assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-6)
     # Canary: the gradient of another step is another.
     parts.optimisers[0].zero_grad()
-    parts.backward(1, 0)
+    parts.backward(1, parts.turns[0])
     grads = [p.grad for p in parts.model.parameters()]
     assert not all(
         torch.allclose(p.grad, g, rtol=1e-2)  # pyright: ignore

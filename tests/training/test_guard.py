@@ -104,15 +104,16 @@ def test_bad_steps_are_left_out_counted_and_named(tmp_path: Path):
 def test_a_step_left_out_changes_nothing():
     data = Faulty({})
     run = Run(diffusion(), data, Training(batch=16), None)
-    assert run.advance()[2] is None
+    assert run.advance().skipped is None
     before, average = weights(run.model), {k: v.clone() for k, v in run.average.state().items()}
     data.bad, data.asked = {1: float("nan")}, 1
-    loss, _, warning, _ = run.advance()
+    outcome = run.advance()
+    (loss,), warning = outcome.losses.values(), outcome.skipped
     assert math.isnan(loss) and warning is not None and run.step == 2
     assert same(weights(run.model), before) and same(run.average.state(), average)
     assert (run.guard.row, run.guard.skipped) == (1, 1)
     data.bad = {}
-    assert run.advance()[2] is None and (run.guard.row, run.guard.skipped) == (0, 1)
+    assert run.advance().skipped is None and (run.guard.row, run.guard.skipped) == (0, 1)
     assert not same(weights(run.model), before)  # the canary: a good step does change them
 
 
@@ -145,7 +146,7 @@ def test_the_layer_is_named(where: str):
             answer.register_hook(lambda grad: grad * torch.inf)
 
     layer.register_forward_hook(break_forward if where == "forward" else break_backward)
-    warning = run.advance()[2]
+    warning = run.advance().skipped
     assert warning is not None
     if where == "forward":
         assert (

@@ -14,7 +14,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.training import Training, threads
 from unnoise.training.averages import Average, HalfLife
-from unnoise.training.optim import AdamW
+from unnoise.training.optim import AdamWState
 from unnoise.training.order import examples
 
 # -- AdamW ----------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def walk(
 def ours(settings: Training, decay: float, epsilon: float = 1e-8) -> list[nn.Parameter]:
     weights = parameters()
     named = {str(i): w for i, w in enumerate(weights)}
-    return walk(weights, AdamW(named, (0.9, 0.99), decay, epsilon).step, settings)
+    return walk(weights, AdamWState(named, (0.9, 0.99), decay, epsilon).step, settings)
 
 
 def theirs(settings: Training, decay: float, fused: bool) -> list[nn.Parameter]:
@@ -94,7 +94,7 @@ def test_adamw_leaves_alone_what_has_no_gradient(kernel: bool, monkeypatch: pyte
     if not kernel:
         monkeypatch.delattr(torch, "_fused_adamw_")
     used, idle = parameters()
-    optimiser = AdamW({"used": used, "idle": idle}, (0.9, 0.99), 0.1)
+    optimiser = AdamWState({"used": used, "idle": idle}, (0.9, 0.99), 0.1)
     used.grad = torch.ones_like(used)
     before = idle.detach().clone()
     optimiser.step(0.1)
@@ -120,9 +120,9 @@ def test_clipping_is_torchs(
         monkeypatch.delattr(torch, "_fused_adamw_")
     for limit in (most, 1e9):  # the second is the canary: not shrunk at all
         found = parameters()
-        own = AdamW({str(i): w for i, w in enumerate(found)}, (0.9, 0.99), 0.1)
+        own = AdamWState({str(i): w for i, w in enumerate(found)}, (0.9, 0.99), 0.1)
 
-        def clipped(rate: float, own: AdamW = own, limit: float = limit) -> None:
+        def clipped(rate: float, own: AdamWState = own, limit: float = limit) -> None:
             for weight in own.parameters:
                 weight.grad = None if weight.grad is None else weight.grad * scale
             own.clip(limit, scale)

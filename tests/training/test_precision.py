@@ -50,7 +50,7 @@ def test_the_scale_changes_no_gradient():
     plain, scaled = run_of(Training(batch=16)), run_of(Training(batch=16))
     scaled.scale.value = 2.0**16
     for run in (plain, scaled):
-        run.backward(0, 0)
+        run.backward(0, run.turns[0])
         run.optimisers[0].clip(1e9, run.scale.value)
         run.optimisers[0].step(1e-3)
     assert same(weights(plain.model), weights(scaled.model))
@@ -62,8 +62,9 @@ def test_overflow_halves_the_scale_and_skips():
     run.scale.value = 2.0**60
     before = weights(run.model)
     for i in range(1, 4):
-        loss, _, warning, _ = run.advance()
-        assert math.isfinite(loss) and warning is None and run.scale.value == 2.0 ** (60 - i)
+        outcome = run.advance()
+        (loss,) = outcome.losses.values()
+        assert math.isfinite(loss) and outcome.skipped == "" and run.scale.value == 2.0 ** (60 - i)
     assert same(weights(run.model), before) and run.guard.skipped == 0 and run.step == 3
 
 
@@ -80,7 +81,7 @@ def test_canary_without_a_scale_small_gradients_vanish():
             return type(loss)(loss.value * 1e-6, loss.logs)
 
         run.model.phases = lambda: [type("P", (), {"loss": staticmethod(small)})()]  # pyright: ignore
-        run.backward(0, 0)
+        run.backward(0, run.turns[0])
         grads = [p.grad for p in run.model.parameters() if p.grad is not None]
         return float(torch.cat([(g == 0).float().flatten() for g in grads]).mean())
 

@@ -1,7 +1,7 @@
 """Whole models behind one face."""
 
 from unnoise.catalogue.renamed import old_names
-from unnoise.models.base import Generative, Model, Phase
+from unnoise.models.base import Begins, Generative, Model, Phase
 from unnoise.models.classifier import Classifier
 from unnoise.models.diffusion import Diffusion
 from unnoise.models.files import load, save
@@ -14,6 +14,7 @@ from unnoise.models.sampling import DrawSampling, Sampling
 from unnoise.models.sde import ScoreDiffusion
 
 __all__ = [
+    "Begins",
     "Classifier",
     "Diffusion",
     "OdeModel",

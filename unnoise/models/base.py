@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -17,17 +17,39 @@ from unnoise.spaces import Space
 
 @dataclass(frozen=True)
 class Phase:
-    """One thing to optimise: a module and its loss.
+    """Training phase: one module to optimise by one loss, in turn with the others of a step.
 
     Arguments:
         name: for the log, e.g. "diffusion".
         module: whose parameters the optimiser may change.
         loss: ``loss(x0, cond, noise)`` of each sample.
+        rate: learning rate as a multiple of the training's.
+        betas, weight_decay: of its optimiser; None takes the training's.
+        repeats: optimiser steps in each training step, all on the same examples.
     """
 
     name: str
     module: nn.Module
     loss: Callable[[Tensor, Condition | None, Noise], Loss]
+    rate: float = 1.0
+    betas: tuple[float, float] | None = None
+    weight_decay: float | None = None
+    repeats: int = 1
+
+
+@runtime_checkable
+class Begins(Protocol):
+    """A model whose first values come from data, such as the scales of ActNorm.
+
+    Attributes:
+        begun: a buffer of one bool, False in a new model; training sets it.
+    """
+
+    begun: Tensor
+
+    def begin(self, x0: Tensor, cond: Condition | None) -> None:
+        """Set the first values by examples (B, *event), before any step and any average."""
+        ...
 
 
 class Model(nn.Module, ABC):

@@ -8,6 +8,7 @@ from torch import Tensor
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.training import Ended, Event, MetricsLog, Paused, Run, Warned
+from unnoise.training.phases import Turn
 
 _EXAMPLES = 512
 
@@ -33,34 +34,38 @@ class HeldOut:
 
     def __call__(self, event: Event, run: Run) -> None:
         if isinstance(event, Paused) and self.every and event.step % self.every == 0:
-            losses = self._look(run)
-            mean = float(losses.mean())
+            every = self._look(run)
+            means = {name: float(losses.mean()) for name, losses in every.items()}
+            losses, mean = next(iter(every.values())), next(iter(means.values()))
             self.last = (event.step, losses)
             if self.best is None or mean < float(self.best[1].mean()):
                 self.best = self.last
             if not (event.again and self.log.has("held out", event.step)):
-                self.log.write({"event": "held out", "step": event.step, "loss": mean})
+                phases = {"phases": means} if len(means) > 1 else {}
+                self.log.write({"event": "held out", "step": event.step, "loss": mean, **phases})
         elif isinstance(event, Ended):
             said = self.verdict()
             if said:
                 self.tell(Warned(said), run)
 
-    def _look(self, run: Run) -> Tensor:
-        """Loss of each held-out example under the averaged weights."""
+    def _look(self, run: Run) -> dict[str, Tensor]:
+        """Losses of the held-out examples under the averaged weights, by phase."""
         count = min(_EXAMPLES, len(self.data))
         index = torch.arange(count) * len(self.data) // count
         noise = Noise(run.settings.seed, range(count)).child("held out")
         batch = self.data.batch(index, noise.child("data"))
         device = run.accelerator.device
-        found: list[Tensor] = []
+        found: dict[str, list[Tensor]] = {}
         with run.averaged() as model:
-            loss = model.phases()[0].loss
+            phases = model.phases()
             for rows in torch.arange(count).split(run.micro_batch):
                 part = slice(int(rows[0]), int(rows[-1]) + 1)
                 cond = None if batch.cond is None else batch.cond[part].to(device)
-                streams = noise[part].child("objective")
-                found.append(loss(batch.x[part].to(device), cond, streams).value.cpu())
-        return torch.cat(found).double()
+                for number, phase in enumerate(phases):
+                    streams = Turn(number, phase.name).streams(noise[part])
+                    value = phase.loss(batch.x[part].to(device), cond, streams).value
+                    found.setdefault(phase.name, []).append(value.detach().cpu())
+        return {name: torch.cat(values).double() for name, values in found.items()}
 
     def verdict(self) -> str:
         """Whether the end is worse than the best, beyond three standard errors; else nothing."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unnoise.core.errors import StorageError
 from unnoise.system.files import write_atomic
+from unnoise.training.phases import Outcome
 
 if TYPE_CHECKING:
     from unnoise.training.run import Run
@@ -47,20 +48,28 @@ class Stepped:
 
     Arguments:
         step: steps done so far.
-        loss: mean over the batch; NaN of a step that was left out.
+        outcome: losses and logs of every phase, over all processes.
         lr: learning rate of this step.
         rate: examples a second, lately.
         left: seconds left at that rate.
-        logs: the objective's figures for each example of this process.
     """
 
     step: int
     steps: int
-    loss: float
+    outcome: Outcome
     lr: float
     rate: float
     left: float
-    logs: dict[str, Tensor]
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the first phase; NaN of a step that was left out for it."""
+        return next(iter(self.outcome.losses.values()))
+
+    @property
+    def logs(self) -> dict[str, Tensor]:
+        """The first phase's figures for each example."""
+        return next(iter(self.outcome.logs.values()))
 
 
 @dataclass(frozen=True)
@@ -161,6 +170,8 @@ class MetricsLog:
             }
             if "log_snr" in event.logs and line["loss"] is not None:
                 line["by_level"] = by_level(event.logs["log_snr"], event.logs["loss"])
+            if len(event.outcome.losses) > 1:
+                line["phases"] = _finite(event.outcome.summary())
             self.write(line)
         elif isinstance(event, Saved):
             self.write({"event": "saved", "step": event.step})
@@ -188,6 +199,13 @@ class MetricsLog:
             # Killed between the checkpoint and its line.
             kept.append({"event": "saved", "step": event.step})
         write_atomic(self.path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+
+def _finite(value: Any) -> Any:
+    """A table whose NaN and infinite numbers are None: JSON has none."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in cast(dict[str, Any], value).items()}
+    return value if math.isfinite(value) else None
 
 
 def _is(line: dict[str, Any], event: str, step: int) -> bool:

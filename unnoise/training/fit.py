@@ -160,7 +160,8 @@ def _fit(
             now = {**run.document(), "threads": threads or run.threads}
             for text in unlike(found.document, now):
                 tell(Warned(text))
-    run.follow(found)
+    if not run.follow(found):
+        run.begin()
     del found  # as large as the training itself
     if begun is not None and parallel.rank() == 0:
         begun(run)
@@ -201,29 +202,30 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
         parallel.alone(lambda: tell(Paused(run.step, settings.steps, again=True)))
     began, worked = time.perf_counter(), time.process_time()
     pace = _Pace(settings.batch)
-    single = not parallel.together()
     with stoppable() if kept else nullcontext(Stop()) as stop:
         while run.step < settings.steps:
             before = run.micro_batch
-            loss, logs, warning, agreed = run.advance(stop.number or 0)
+            outcome = run.advance(stop.number or 0)
+            agreed = outcome.stop
             if run.micro_batch < before:
                 tell(Warned(_fewer(run, before), run.step))
-            if warning is not None:
-                tell(Warned(warning, run.step))
+            if outcome.skipped:
+                tell(Warned(outcome.skipped, run.step))
             rate = pace.tick()
             left = (settings.steps - run.step) * settings.batch / rate
             lr = settings.rate(run.step - 1)
-            stepped = Stepped(run.step, settings.steps, loss, lr, rate, left, logs)
-            if single:
-                stopped = _finish(run, stepped, lambda: stop.number or 0, tell)
-            elif settings.due(run.step) or agreed:
+            stepped = Stepped(run.step, settings.steps, outcome, lr, rate, left)
+            if parallel.together():
+                # Nobody else hears of a signal before the next step's exchange.
                 stopped = agreed
-                run.meet()
-                parallel.alone(partial(_finish, run, stepped, partial(int, agreed), tell))
+                if settings.due(run.step) or agreed:
+                    run.meet()
+                    parallel.alone(partial(_finish, run, stepped, partial(int, agreed), tell))
+                else:
+                    tell(stepped)
+                    tell(Paused(run.step, settings.steps))
             else:
-                stopped = 0
-                tell(stepped)
-                tell(Paused(run.step, settings.steps))
+                stopped = _finish(run, stepped, lambda: stop.number or 0, tell)
             if stopped and run.step < settings.steps:
                 stop.number = stopped  # whichever process it was sent to
                 raise Interrupted(

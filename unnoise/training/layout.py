@@ -2,15 +2,16 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, final
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from unnoise.models.base import Model
+from unnoise.core.errors import InputError
+from unnoise.models.base import Begins, Model
 from unnoise.system import parallel
 from unnoise.training.averages import Average
 from unnoise.training.shares import whole
@@ -24,7 +25,7 @@ class Layout(ABC):
     Attributes:
         trained: the model whose parameters are trained; their tensors may be shares.
         module: what is called for a loss.
-        independent: whether a process can compute without the others.
+        independent: whether a process can compute without the others, and in several phases.
     """
 
     trained: Model
@@ -34,6 +35,14 @@ class Layout(ABC):
     @abstractmethod
     def quiet(self) -> AbstractContextManager[None]:
         """Context without gradient synchronisation (no_sync), for gradient accumulation."""
+
+    @abstractmethod
+    def divisor(self, share: int) -> int:
+        """What the summed loss of this process's ``share`` examples is divided by."""
+
+    @abstractmethod
+    def exchange(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Sum the gradients of all processes, once in a phase, after the last micro-batch."""
 
     @abstractmethod
     def norm(self, norms: Tensor) -> Tensor:
@@ -58,7 +67,7 @@ class Layout(ABC):
 
 @final
 class Replicated(Layout):
-    """Distributed data parallel (DDP): every process holds all weights, or there is only one.
+    """Data parallel training: every process holds all weights, or there is only one.
 
     Arguments:
         model: the user's.
@@ -68,11 +77,30 @@ class Replicated(Layout):
     independent = True
 
     def __init__(self, model: Model, accelerator: Any) -> None:
-        self.trained, self.accelerator = model, accelerator
-        self.module = accelerator.prepare(model)
+        self.trained = self.module = model
+        self.size = accelerator.num_processes
 
     def quiet(self) -> AbstractContextManager[None]:
-        return self.accelerator.no_sync(self.module)
+        return nullcontext()
+
+    def divisor(self, share: int) -> int:
+        return share * self.size
+
+    @torch.no_grad()
+    def exchange(self, parameters: Sequence[nn.Parameter]) -> None:
+        if self.size == 1:
+            return
+        asked = [p for p in parameters if p.requires_grad]
+        # One flat sum of all gradients, and how many processes have each.
+        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in asked]
+        there = torch.tensor([float(p.grad is not None) for p in asked], device=grads[0].device)
+        flat = torch.cat([*(grad.flatten() for grad in grads), there])
+        dist.all_reduce(flat)
+        *parts, there = flat.split([*(p.numel() for p in asked), len(asked)])
+        for parameter, part, some in zip(asked, parts, there.tolist(), strict=True):
+            parameter.grad = part.view_as(parameter) if some else None
+        if buffers := list(self.trained.buffers()):
+            parallel.same_everywhere(buffers)
 
     def norm(self, norms: Tensor) -> Tensor:
         return norms.norm()
@@ -113,6 +141,13 @@ class Sharded(Layout):
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
+        phases = [phase.name for phase in model.phases()]
+        if len(phases) > 1 or isinstance(model, Begins):
+            what = f"{len(phases)} phases" if len(phases) > 1 else "first values from data"
+            raise InputError(
+                f"sharded = true: a model with {what} cannot be sharded. Set training.sharded to "
+                "false."
+            )
         self.model, self.device = model.cpu(), device
         self.trained = copy.deepcopy(model)
         mesh = init_device_mesh(device.type, (parallel.size(),))
@@ -122,6 +157,12 @@ class Sharded(Layout):
                 fully_shard(block, mesh=mesh)
         self.module = fully_shard(self.trained, mesh=mesh)
         self._state: State = {}
+
+    def divisor(self, share: int) -> int:
+        return share  # FSDP takes the mean over processes
+
+    def exchange(self, parameters: Sequence[nn.Parameter]) -> None:
+        pass  # FSDP does it in the backward pass
 
     @contextmanager
     def quiet(self) -> Generator[None]:

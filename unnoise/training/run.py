@@ -14,7 +14,7 @@ from unnoise.catalogue.registry import spec
 from unnoise.core.errors import InputError, NumbersError
 from unnoise.core.noise import Noise, seeded
 from unnoise.data import Batch, Dataset
-from unnoise.models.base import Model
+from unnoise.models.base import Begins, Model
 from unnoise.models.files import Kinds, content
 from unnoise.system import parallel
 from unnoise.system.documents import checked
@@ -25,8 +25,8 @@ from unnoise.training.feed import Feed
 from unnoise.training.guard import MOST, Guard, bad_weight, culprit
 from unnoise.training.layout import Layout, Replicated, Sharded
 from unnoise.training.memory import fitting
-from unnoise.training.optim import AdamW
 from unnoise.training.order import examples
+from unnoise.training.phases import Held, Outcome, Turn, begin, changed_by, gathered, only, turns
 from unnoise.training.scaling import LossScale
 from unnoise.training.settings import Training
 from unnoise.training.shares import put
@@ -77,20 +77,18 @@ class Run:
         trained = self.layout.trained
         named = dict(trained.named_parameters())
         names = {id(p): n for n, p in named.items()}
+        self.phases = trained.phases()
+        self.turns = turns(self.phases)
         self.optimisers = [
-            AdamW(
+            settings.optimiser.start(
                 {names[id(p)]: p for p in phase.module.parameters()},
-                settings.betas,
-                settings.weight_decay,
-                norm=self.layout.norm,
+                settings.betas if phase.betas is None else phase.betas,
+                settings.weight_decay if phase.weight_decay is None else phase.weight_decay,
+                self.layout.norm,
             )
-            for phase in trained.phases()
+            for phase in self.phases
         ]
-        profiles = [HalfLife(h) for h in (settings.ema_half_life, *settings.half_lives)]
-        widths = [Power(width) for width in settings.power_averages]
-        # The first is the model's own; the others are kept beside it.
-        self.averages = [Average(named, profile) for profile in (*profiles, *widths)]
-        self.average = self.averages[0]
+        self._start_averages()
         self.noise = Noise(settings.seed, range(settings.batch)).child("training")
         share = settings.batch // self.accelerator.num_processes
         if share * self.accelerator.num_processes != settings.batch:
@@ -105,6 +103,24 @@ class Run:
         self.scale = LossScale(settings.precision == "float16")
         self.micro_batch = settings.micro_batch or share
         self.feed = Feed(self.batch, settings.workers, settings.steps)
+
+    def _start_averages(self) -> None:
+        settings, named = self.settings, dict(self.layout.trained.named_parameters())
+        profiles = [HalfLife(h) for h in (settings.ema_half_life, *settings.half_lives)]
+        widths = [Power(width) for width in settings.power_averages]
+        # The first is the model's own; the others are kept beside it.
+        self.averages = [Average(named, profile) for profile in (*profiles, *widths)]
+        self.average = self.averages[0]
+
+    def begin(self) -> None:
+        """Data-dependent first values (``Begins``), once in a model's life."""
+        if isinstance(self.model, Begins) and not bool(self.model.begun):
+            # The whole batch, alike in every process.
+            count = min(self.settings.batch, len(self.data))
+            index = examples(self.settings.seed, 0, self.settings.batch, self.data)[:count]
+            batch = self.data.batch(index, self.noise.child(0)[:count].child("data"))
+            begin(self.model, batch, self.accelerator.device)
+            self._start_averages()
 
     @contextmanager
     def averaged(self) -> Generator[Model]:
@@ -131,21 +147,22 @@ class Run:
         return Batch(batch.x, cond), noise
 
     def backward(
-        self, step: int, phase: int, gradients: bool = True, alone: bool = False
+        self, step: int, turn: Turn, gradients: bool = True, alone: bool = False
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Backward pass of a phase's mean loss, times the loss scale, in micro-batches.
 
         Arguments:
-            step, phase: which.
+            step, turn: which.
             gradients: False computes the loss only.
             alone: exchange nothing with other processes.
 
         Returns:
-            The loss of each example, and its logs.
+            The loss of each example of this process, and its logs.
         """
-        device = self.accelerator.device
+        device, module = self.accelerator.device, self.phases[turn.phase].module
         batch, noise = self.feed(step)
-        size = self.micro_batch
+        size, divisor = self.micro_batch, self.layout.divisor(len(batch))
+        place = () if turn == self.turns[0] else (turn.name, turn.repeat)
         values: list[Tensor] = []
         logs: list[dict[str, Tensor]] = []
         for a in range(0, len(batch), size):
@@ -153,34 +170,39 @@ class Run:
             last = a + size >= len(batch)
             # By the place in the whole batch, so that it is the same for any number of processes.
             with (
-                seeded(self.settings.seed, "dropout", step, self.rows.start + a),
+                seeded(self.settings.seed, "dropout", step, self.rows.start + a, *place),
                 nullcontext() if last and not alone else self.layout.quiet(),
+                nullcontext() if len(self.phases) == 1 else only(module, self.layout.trained),
             ):
                 cond = None if batch.cond is None else batch.cond[part].to(device)
-                x, streams = batch.x[part].to(device), noise[part].child("objective")
+                x, streams = batch.x[part].to(device), turn.streams(noise[part])
                 with self._precision():
-                    loss = self.layout.module(x, cond, streams, phase)
+                    loss = self.layout.module(x, cond, streams, turn.phase)
                 if gradients:
-                    self.accelerator.backward(loss.value.sum() * self.scale.value / len(batch))
+                    self.accelerator.backward(loss.value.sum() * self.scale.value / divisor)
                 values.append(loss.value.detach())
                 logs.append(loss.logs)
+        if gradients and not alone:
+            self.layout.exchange(self.optimisers[turn.phase].parameters)
         joined = {key: torch.cat([log[key] for log in logs]) for key in logs[0]}
         return torch.cat(values), joined
 
-    def _fitting(self, phase: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def _fitting(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
         """``backward`` of this step, with fewer examples at once if memory runs out."""
-        work = partial(self.backward, self.step, phase)
+        work = partial(self.backward, self.step, turn)
         # Of several processes one cannot begin anew while the others wait for its gradient.
         return work() if self.accelerator.num_processes > 1 else fitting(self, work)
 
     def trial(self) -> None:
         """Trial step: changes only ``micro_batch``, to one that fits in memory in all processes."""
-        if self.layout.independent:
-            fitting(self, partial(self.backward, self.step, 0, alone=True))
-        else:
-            self.backward(self.step, 0)
-        for optimiser in self.optimisers:
-            optimiser.zero_grad()
+        held = Held(list(self.layout.trained.buffers()))
+        for turn in self.turns:
+            if self.layout.independent:
+                fitting(self, partial(self.backward, self.step, turn, alone=True))
+            else:
+                self.backward(self.step, turn)
+            self.optimisers[turn.phase].zero_grad()
+        held.restore()
         least = torch.tensor([self.micro_batch], device=self.accelerator.device)
         gathered: Any = self.accelerator.gather(least)
         self.micro_batch = int(gathered.min())
@@ -191,52 +213,51 @@ class Run:
         kind = getattr(torch, self.settings.precision)
         return torch.autocast(self.accelerator.device.type, dtype=kind)
 
-    def advance(self, asked: int = 0) -> tuple[float, dict[str, Tensor], str | None, int]:
+    def advance(self, asked: int = 0) -> Outcome:
         """One training step: backward, gradient clipping, optimiser and EMA, for every phase.
 
-        Returns:
-            The first phase's mean loss and logs, a warning, and the largest ``asked`` of all
-            processes (the signal that one of them was stopped by).
+        A step whose loss or gradient is NaN or infinite, in any phase, changes only the count of
+        such steps: what earlier phases changed is put back.
 
-        A step whose loss or gradient is NaN or infinite changes only the count of such steps.
+        Arguments:
+            asked: the signal that this process was asked to stop by; 0 for none.
         """
-        results: list[tuple[float, dict[str, Tensor]]] = []
-        warning: str | None = None
-        for phase, optimiser in enumerate(self.optimisers):
+        outcome, every = Outcome(stop=asked), dict[str, list[float]]()
+        held = Held(changed_by(self.layout.trained, self.optimisers, len(self.turns)))
+        for turn in self.turns:
+            optimiser = self.optimisers[turn.phase]
             optimiser.zero_grad()
-            values, logs = self._fitting(phase)
+            values, logs = self._fitting(turn)
             norm = optimiser.clip(self.settings.clip, self.scale.value)
-            # One exchange for both.
-            told = torch.cat([values, values.new_tensor([asked])])
-            gathered: Any = self.accelerator.gather(told)
-            everyone = gathered.reshape(self.accelerator.num_processes, -1)
-            loss, asked = float(everyone[:, :-1].reshape(-1).mean()), int(everyone[:, -1].max())
-            results.append((loss, logs))
+            loss, logs, outcome.stop = gathered(self.accelerator, values, logs, outcome.stop)
+            outcome.logs[turn.name] = logs
+            every.setdefault(turn.name, []).append(loss)
             if math.isfinite(loss) and math.isfinite(norm):
-                optimiser.step(self.settings.rate(self.step))
-            elif math.isfinite(loss) and self.scale.overflowed():
-                warning = ""  # what half precision does now and then; nobody need hear of it
-            else:
-                warning = self._left_out(phase, loss)
-        if warning is None:
+                optimiser.step(self.settings.rate(self.step) * self.phases[turn.phase].rate)
+                continue
+            # What half precision does now and then nobody need hear of.
+            quiet = math.isfinite(loss) and self.scale.overflowed()
+            outcome.skipped = "" if quiet else self._left_out(turn, loss)
+            held.restore()
+            break
+        outcome.losses = {name: sum(losses) / len(losses) for name, losses in every.items()}
+        if outcome.skipped is None:
             self.guard.good()
             self.scale.went_well()
             for average in self.averages:
                 average.update(self.step, self.settings.batch)
         self.step += 1
-        return *results[0], warning or None, asked
+        return outcome
 
-    def _left_out(self, phase: int, loss: float) -> str:
+    def _left_out(self, turn: Turn, loss: float) -> str:
         """What went wrong in this step, in words; the end of the training if it is too much."""
         what = "the gradient" if math.isfinite(loss) else "the loss"
         broken = bad_weight(self.layout.trained)
         if broken is not None:
             self._give_up(f"{what} became NaN or infinite at step {self.step} (weight {broken})")
         batch, _ = self.batch(self.step)
-        where = culprit(
-            self.layout.trained, batch.x, lambda: self.backward(self.step, phase, False)
-        )
-        self.optimisers[phase].zero_grad()
+        where = culprit(self.layout.trained, batch.x, lambda: self.backward(self.step, turn, False))
+        self.optimisers[turn.phase].zero_grad()
         if self.guard.bad():
             self._give_up(
                 f"{what} became NaN or infinite at step {self.step}, the {MOST}th time in a row "
@@ -305,7 +326,9 @@ class Run:
         """
         now = self.document()
         then = checked(checkpoints.Made, found.document, f"{folder}, step {found.step},")
-        changed = changes(then, now)
+        # A setting that is newer than the checkpoint was then what its default says.
+        known = {**then, "training": {**spec(Training()), **then["training"]}}
+        changed = changes(known, now)
         if changed:
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
             raise InputError(
@@ -336,10 +359,10 @@ class Run:
         for i, optimiser in enumerate(self.optimisers):
             optimiser.load(_under(f"optimiser.{i}.", state))
 
-    def follow(self, found: checkpoints.Checkpoint | None) -> None:
-        """Broadcast the checkpoint that process 0 has loaded to every process."""
+    def follow(self, found: checkpoints.Checkpoint | None) -> bool:
+        """Broadcast the checkpoint that process 0 has loaded, if any; returns whether it has."""
         if not parallel.together():
-            return
+            return found is not None
         told = torch.tensor([self.step, self.threads, found is not None])
         parallel.same_everywhere([told])
         self.step, self.threads, loaded = told.tolist()
@@ -352,6 +375,7 @@ class Run:
             }
             parallel.same_everywhere(list(state.values()))
             self._take(state)
+        return bool(loaded)
 
     def save(self) -> Path:
         """Write a checkpoint of this step."""

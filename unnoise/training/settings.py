@@ -17,6 +17,7 @@ from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
 from unnoise.core.noise import check_seed
 from unnoise.training.averages import exponent
+from unnoise.training.optim import BETAS, AdamW, Optimiser
 from unnoise.training.schedules import CosineSchedule, Schedule
 
 
@@ -30,11 +31,12 @@ class Training:
         steps: optimiser steps.
         batch: examples a step, over all processes.
         micro_batch: examples computed at once on each process; None takes as many as memory holds.
-        lr: peak learning rate of AdamW.
+        lr: peak learning rate.
         warmup: steps in which the learning rate rises to its peak.
         schedule: how it runs from there.
-        betas: AdamW's averaging of the gradient and of its square.
-        weight_decay: AdamW's.
+        optimiser: "adamw", "sgd", or a table.
+        betas: averaging of the gradient and of its square.
+        weight_decay: share of the learning rate times each weight that is taken off a step.
         ema_half_life: of the averaged weights, in examples; 0 keeps no average.
         half_lives: of further averages, kept in the checkpoint beside the model's own.
         power_averages: widths of power-function averages, each in (0, 0.28], whose snapshots give
@@ -62,7 +64,8 @@ class Training:
     lr: Positive = 3e-3
     warmup: Index = 50
     schedule: Schedule = CosineSchedule()
-    betas: tuple[Fraction, Fraction] = (0.9, 0.99)
+    optimiser: Optimiser = AdamW()
+    betas: tuple[Fraction, Fraction] = BETAS
     weight_decay: NotNegative = 0.01
     ema_half_life: NotNegative = 8000.0
     half_lives: Annotated[tuple[NotNegative, ...], Short] = ()
