@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -37,6 +37,16 @@ class Bound:
     standard_error: Tensor
     shape: tuple[int, ...]
     bins: Bins | None = None
+
+    @property
+    def kind(self) -> Literal["bound"]:
+        """Figures of a bound do not compare with those of an exact likelihood."""
+        return "bound"
+
+    @property
+    def of(self) -> Literal["density", "levels"]:
+        """What is bounded: a density, or the probability of discrete levels."""
+        return "density" if self.bins is None else "levels"
 
     @property
     def total(self) -> Tensor:

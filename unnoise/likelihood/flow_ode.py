@@ -7,7 +7,7 @@ is an Adams predictor-corrector with one call of the denoiser a step.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -33,12 +33,16 @@ class Likelihood:
             with an exact trace.
         latent: the state at the other end, shape (B, *event).
         calls: evaluations of the denoiser.
+        kind: "exact" (up to its standard error) or "bound"; figures of two kinds do not compare.
+        of: what it is the logarithm of: a "density" or the probability of "levels".
     """
 
     log_prob: Tensor
     standard_error: Tensor
     latent: Tensor
     calls: int
+    kind: Literal["exact", "bound"] = "exact"
+    of: Literal["density", "levels"] = "density"
 
 
 # Adams-Bashforth of the newest one, two, three slopes, and Adams-Moulton, the next one first.

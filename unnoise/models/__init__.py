@@ -9,12 +9,26 @@ from unnoise.models.guides import Guide
 from unnoise.models.measurement import Imputation, Measurement
 from unnoise.models.ode_model import OdeModel
 from unnoise.models.plan import Plan
+from unnoise.models.protocols import (
+    Classifies,
+    Draws,
+    HasLatents,
+    HasLikelihood,
+    Walks,
+    needs,
+)
 from unnoise.models.request import SampleRequest
 from unnoise.models.sampling import DrawSampling, Sampling
 from unnoise.models.sde import ScoreDiffusion
 
 __all__ = [
     "Begins",
+    "Classifies",
+    "Draws",
+    "HasLatents",
+    "HasLikelihood",
+    "Walks",
+    "needs",
     "Classifier",
     "Diffusion",
     "OdeModel",
