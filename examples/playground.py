@@ -8,8 +8,8 @@ import argparse
 from pathlib import Path
 
 import unnoise
-from unnoise.recipes.own_data import own_data
-from unnoise.recipes.views import Chain, FewSteps, Naive, Paths, ScoreErrors, ScoreField, Spread
+from unnoise.tasks.own_data import own_data
+from unnoise.views import Chain, FewSteps, Naive, Paths, ScoreErrors, ScoreField, Spread
 
 TOYS = ("moons", "swiss-roll", "eight-gaussians", "checkerboard", "valleys")
 VIEWS = {"score": ScoreField(), "paths": Paths(), "chain": Chain(), "ddim": FewSteps()}

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.pictures import fill
-from unnoise.recipes.views import Chain, FewSteps, Naive, Paths, ScoreErrors, ScoreField
+from unnoise.views import Chain, FewSteps, Naive, Paths, ScoreErrors, ScoreField
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

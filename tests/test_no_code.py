@@ -95,7 +95,7 @@ import pathlib, shutil
 import numpy as np
 import unnoise
 from unnoise.data import images, npy, prepared, webdataset
-from unnoise.recipes import train
+from unnoise.tasks import train
 from unnoise.training import read_average
 run, folder, ready, shards, array = (sys.argv[i] for i in range(1, 6))
 watching = True

@@ -29,9 +29,10 @@ from unnoise.data import TensorDataset, digits, images
 from unnoise.models import Classifier, Diffusion, load, save
 from unnoise.networks import MLP
 from unnoise.networks.classifiers import MLPClassifier
-from unnoise.recipes import Evaluation, evaluate, own_data
-from unnoise.recipes.classifying import classify
+from unnoise.recipes import Evaluation
 from unnoise.system.files import pack, unpack
+from unnoise.tasks import evaluate, own_data
+from unnoise.tasks.classify import classify
 from unnoise.training import fit
 
 CALLS = {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "urllib.Request"}

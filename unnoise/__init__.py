@@ -34,7 +34,7 @@ _NAMES = {
     "processes": """
         Cosine DDPMChain EDM GaussianProcess ItoSDE Rectified SDE SMLDChain SubVP VE VP
     """,
-    "recipes": "evaluate train",
+    "tasks": "evaluate train",
     "solvers": """
         Ancestral Churned DDIM DEIS DPMSolverPP DPS DormandPrince Euler EulerMaruyama
         GaussianExponential Heun Langevin LangevinPaper PredictorCorrector RK4 Replacing

@@ -65,8 +65,6 @@ from unnoise.processes import ItoSDE as ItoSDE
 from unnoise.processes import Rectified as Rectified
 from unnoise.processes import SMLDChain as SMLDChain
 from unnoise.processes import SubVP as SubVP
-from unnoise.recipes import evaluate as evaluate
-from unnoise.recipes import train as train
 from unnoise.solvers import DDIM as DDIM
 from unnoise.solvers import DEIS as DEIS
 from unnoise.solvers import DPS as DPS
@@ -92,5 +90,7 @@ from unnoise.solvers import integrate as integrate
 from unnoise.solvers import langevin as langevin
 from unnoise.solvers import trajectory as trajectory
 from unnoise.spaces.moments import Moments as Moments
+from unnoise.tasks import evaluate as evaluate
+from unnoise.tasks import train as train
 from unnoise.training import Training as Training
 from unnoise.training import fit as fit

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.commands import files, good, refused, unnoise
 from unnoise.models import load
-from unnoise.recipes import demo as module
+from unnoise.tasks import demo as module
 from unnoise.training import Stepped
 
 SMALL = {
@@ -26,7 +26,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch):
-    prepare = module.prepare
+    prepare = module.assemble
     monkeypatch.setattr(
         module, "prepare", lambda name, changes, **how: prepare(name, {**changes, **SMALL}, **how)
     )

@@ -12,7 +12,7 @@ from tests.commands import CLASSIFIER, DIGITS, good, refused, train
 from tests.pictures import fill, pixels, png
 from unnoise.data import digits
 from unnoise.models import Diffusion, load
-from unnoise.recipes import editing
+from unnoise.tasks import edit as editing
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from tests.commands import POINTS, good, train, unnoise
 from tests.small import diffusion
 from unnoise.core.errors import InputError
 from unnoise.data import moons
-from unnoise.recipes import verify
-from unnoise.recipes.heldout import HeldOut
+from unnoise.tasks import verify
+from unnoise.tasks.held_out import HeldOut
 from unnoise.training import MetricsLog, fit
 from unnoise.training.events import read_metrics
 

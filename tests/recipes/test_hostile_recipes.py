@@ -12,8 +12,9 @@ import pytest
 import tomli_w
 
 from unnoise.core.errors import UnnoiseError
-from unnoise.recipes import load_recipe, prepare, shipped
-from unnoise.recipes.run import toml
+from unnoise.recipes import load_recipe, shipped
+from unnoise.tasks import assemble
+from unnoise.tasks.train import toml
 
 SECONDS = 5.0  # a guard against hanging
 
@@ -117,8 +118,8 @@ def judged(source: Any) -> str:
     """ "built" or "refused"; anything else is a failure of the test."""
     began = time.monotonic()
     try:
-        made = prepare(source, device="cpu")
-        prepare(tomllib.loads(toml(made.tables)), device="cpu")  # what is written can be read
+        made = assemble(source, device="cpu")
+        assemble(tomllib.loads(toml(made.tables)), device="cpu")  # what is written can be read
         end = "built"
     except UnnoiseError as error:
         lines = str(error).splitlines()

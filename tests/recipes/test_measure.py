@@ -15,13 +15,10 @@ from unnoise.data import digits, moons, swiss_roll
 from unnoise.evaluation import Judge
 from unnoise.likelihood import ExactTrace, Hutchinson
 from unnoise.models import Diffusion, Sampling
-from unnoise.recipes import Evaluation, evaluate, train
-from unnoise.recipes.measure import (
-    bound,
-    likelihood,
-    likelihood_sensitivity,
-)
-from unnoise.recipes.own_data import dataset, own_data
+from unnoise.recipes import Evaluation
+from unnoise.tasks import evaluate, train
+from unnoise.tasks.evaluate import bound, likelihood, likelihood_sensitivity
+from unnoise.tasks.own_data import dataset, own_data
 
 QUICK = Evaluation(count=40, likelihood=4, likelihood_steps=16)
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as some
 from tests.small import same, weights
 from unnoise.core.errors import InputError
 from unnoise.models import Classifier, Diffusion
-from unnoise.recipes import load_recipe, parse_changes, prepare, shipped
-from unnoise.recipes.run import toml
+from unnoise.recipes import load_recipe, parse_changes, shipped
+from unnoise.tasks import assemble
+from unnoise.tasks.train import toml
 
 TINY: dict[str, Any] = {
     "data": {"kind": "moons", "count": 50},
@@ -24,7 +25,7 @@ TINY: dict[str, Any] = {
 
 def refusal(source: Any, **more: Any) -> str:
     with pytest.raises(InputError) as caught:
-        prepare(source, device="cpu", **more)
+        assemble(source, device="cpu", **more)
     return str(caught.value)
 
 
@@ -39,9 +40,9 @@ def written(tmp_path: Path, text: str | bytes) -> Path:
 
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_recipes_build_and_print_themselves(name: str, tmp_path: Path):
-    made = prepare(name, device="cpu")
+    made = assemble(name, device="cpu")
     assert made.model.shape == made.data.info.shape
-    again = prepare(written(tmp_path, toml(made.tables)), device="cpu")
+    again = assemble(written(tmp_path, toml(made.tables)), device="cpu")
     assert again.tables == made.tables
     assert again.recipe.training == made.recipe.training
     assert again.recipe.sampling == made.model.sampling
@@ -54,31 +55,31 @@ def test_shipped_recipes_build_and_print_themselves(name: str, tmp_path: Path):
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_recipe_can_sample(name: str):
     """Or, being a classifier, guide one that does."""
-    model = prepare(name, device="cpu").model
+    model = assemble(name, device="cpu").model
     assert isinstance(model, Diffusion | Classifier)
     guide = model if isinstance(model, Classifier) else None
-    drawing = prepare("digits", device="cpu").model if guide else model
+    drawing = assemble("digits", device="cpu").model if guide else model
     assert isinstance(drawing, Diffusion)
     x = drawing.sample(3, steps=2, guide=guide)
     assert bool(torch.isfinite(x).all()) and float(x.std()) > 0
 
 
 def test_what_is_printed_spells_every_default_out():
-    made = prepare(TINY, device="cpu")
+    made = assemble(TINY, device="cpu")
     assert made.tables["training"]["schedule"] == {"kind": "cosine", "final": 0.02}
     assert made.tables["model"]["network"]["classes"] == 2
     assert made.tables["model"]["network"]["shape"] == [2]
     assert made.tables["data"]["split"] == "train"
     # Canary: another default would be seen.
-    other = prepare(TINY, {"training.schedule.final": 0.03, "training.schedule.kind": "cosine"})
+    other = assemble(TINY, {"training.schedule.final": 0.03, "training.schedule.kind": "cosine"})
     assert other.tables != made.tables
 
 
 def test_the_seed_of_the_training_seeds_the_weights():
-    first, second = (prepare(TINY, {"training.seed": s}, device="cpu").model for s in (0, 1))
+    first, second = (assemble(TINY, {"training.seed": s}, device="cpu").model for s in (0, 1))
     assert not same(weights(first), weights(second))
-    assert same(weights(first), weights(prepare(TINY, device="cpu").model))
-    fixed = [prepare(TINY, {"training.seed": s, "model.network.seed": 5}).model for s in (0, 1)]
+    assert same(weights(first), weights(assemble(TINY, device="cpu").model))
+    fixed = [assemble(TINY, {"training.seed": s, "model.network.seed": 5}).model for s in (0, 1)]
     assert same(weights(fixed[0]), weights(fixed[1]))
 
 
@@ -128,14 +129,14 @@ def test_changes_win_and_reach_every_depth():
         "evaluation.count": 9,
         "name": "other",
     }
-    made = prepare(TINY, changes, device="cpu")
+    made = assemble(TINY, changes, device="cpu")
     assert made.recipe.training.lr == 0.5 and made.recipe.name == "other"
     assert made.tables["model"]["network"]["width"] == 12
     assert made.tables["model"]["process"] == {"kind": "vp", "beta_min": 0.2, "beta_max": 12.0}
     assert made.tables["evaluation"]["count"] == 9
     assert "training" not in TINY and TINY["model"]["network"]["width"] == 8  # the source is whole
     string = {**TINY, "model": {**TINY["model"], "process": "vp"}}
-    made = prepare(string, {"model.process.beta_max": 9.0}, device="cpu")
+    made = assemble(string, {"model.process.beta_max": 9.0}, device="cpu")
     assert made.tables["model"]["process"]["beta_max"] == 9.0
 
 
@@ -287,14 +288,14 @@ PATHS = [
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 def test_any_recipe_builds_or_is_refused_in_words(changes: dict[str, Any]):
     try:
-        made = prepare(TINY, changes, device="cpu")
+        made = assemble(TINY, changes, device="cpu")
     except InputError as error:
         lines = str(error).splitlines()
         assert lines and all(0 < len(line) <= 600 for line in lines)
         assert len(lines) <= 12
     else:
         # What builds can be printed and read again.
-        assert prepare(tomllib.loads(toml(made.tables)), device="cpu").tables == made.tables
+        assert assemble(tomllib.loads(toml(made.tables)), device="cpu").tables == made.tables
 
 
 @given(some.text(max_size=60) | some.binary(max_size=60))

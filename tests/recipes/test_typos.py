@@ -10,7 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from unnoise.core.errors import InputError
-from unnoise.recipes import lines, load_recipe, prepare, shipped
+from unnoise.recipes import load_recipe, shipped
+from unnoise.recipes import positions as lines
+from unnoise.tasks import assemble
 
 DIGITS = resources.files("unnoise.recipes").joinpath("digits.toml").read_text("utf-8")
 
@@ -57,7 +59,7 @@ def typos(text: str) -> Iterator[tuple[Key, str, str]]:
 
 def complaint(path: Path) -> str:
     try:
-        prepare(path, device="cpu")
+        assemble(path, device="cpu")
     except InputError as error:
         return str(error)
     return ""

@@ -16,8 +16,9 @@ from unnoise.denoisers import Mixture
 from unnoise.models import Diffusion
 from unnoise.processes import VE, VP, Cosine, Rectified
 from unnoise.recipes.pictures import drawable, size_of
-from unnoise.recipes.views import Unconditional, View
-from unnoise.recipes.views.base import (
+from unnoise.testing.compare import draw, worst
+from unnoise.views import Unconditional, View
+from unnoise.views.base import (
     degrees,
     density,
     first_axis,
@@ -26,10 +27,9 @@ from unnoise.recipes.views.base import (
     ratio_times,
     view_of,
 )
-from unnoise.recipes.views.fields import arrows, error_map, shares_of, time_of
-from unnoise.recipes.views.health import line_density
-from unnoise.recipes.views.walks import over_time
-from unnoise.testing.compare import draw, worst
+from unnoise.views.fields import arrows, error_map, shares_of, time_of
+from unnoise.views.health import line_density
+from unnoise.views.walks import over_time
 
 QUICK = {
     "score": {"levels": 2, "paths": 1, "steps": 3},

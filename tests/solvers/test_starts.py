@@ -8,8 +8,8 @@ from unnoise.core.errors import InputError, NumbersError
 from unnoise.denoisers import Empirical, Guided, Mixture
 from unnoise.likelihood import log_prob
 from unnoise.processes import VP, Cosine, Rectified
-from unnoise.recipes.views import Unconditional
 from unnoise.solvers import EulerMaruyama, Heun, grid, integrate
+from unnoise.views import Unconditional
 
 
 @pytest.mark.parametrize("process", [Rectified(), Cosine()])

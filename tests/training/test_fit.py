@@ -23,7 +23,7 @@ from unnoise.data import Dataset
 from unnoise.evaluation import features
 from unnoise.models import load
 from unnoise.recipes import Evaluation
-from unnoise.recipes.listeners import Evaluations, SampleSheets
+from unnoise.tasks.listeners import Evaluations, SampleSheets
 from unnoise.training import (
     Began,
     Ended,

@@ -4,7 +4,7 @@ import pytest
 
 from tests.small import diffusion, points
 from unnoise.core.errors import InputError
-from unnoise.recipes import train
+from unnoise.tasks import train
 from unnoise.training import fit
 from unnoise.training.checkpoints import steps_of
 

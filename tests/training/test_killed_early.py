@@ -5,6 +5,7 @@ Forked, so that forty kills cost seconds. After each kill the run is taken up by
 nothing: it starts the run, and says ``--resume`` only where a refusal told it to.
 """
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -21,9 +22,8 @@ from tests.commands import good, refused
 from tests.small import diffusion, points, temporary
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.recipes import run as recipes_run
-from unnoise.recipes import train
 from unnoise.system import disk
+from unnoise.tasks import train
 from unnoise.training import Run, fit
 from unnoise.training.events import read_metrics
 
@@ -171,7 +171,8 @@ def test_neither_sends_to_the_other(name: str, tmp_path: Path):
 @forks
 def test_canary_the_recipe_late(whole: tuple[object, float], tmp_path: Path, monkeypatch):
     """As it was: anything beside the lock is a run, whether it has a recipe or not."""
-    monkeypatch.setattr(recipes_run, "_before_the_recipe", lambda name: name == ".lock")
+    module = importlib.import_module("unnoise.tasks.train")  # `train` is a function, too
+    monkeypatch.setattr(module, "_before_the_recipe", lambda name: name == ".lock")
     process = forked(killed_at, tmp_path / "run", 2)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL

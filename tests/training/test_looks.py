@@ -18,7 +18,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Batch, Dataset
 from unnoise.models import Diffusion, load
 from unnoise.networks import Network
-from unnoise.recipes.listeners import SampleSheets
+from unnoise.tasks.listeners import SampleSheets
 from unnoise.training import (
     Began,
     Ended,

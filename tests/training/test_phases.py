@@ -17,8 +17,8 @@ from tests.small import SETTINGS, points, same, weights
 from tests.training.test_together import ended, state, together
 from unnoise.core.errors import InputError
 from unnoise.models import Model, load
-from unnoise.recipes.heldout import HeldOut
-from unnoise.recipes.listeners import progress_line
+from unnoise.tasks.held_out import HeldOut
+from unnoise.tasks.listeners import progress_line
 from unnoise.training import MetricsLog, Run, Stepped, Training, fit
 from unnoise.training.events import read_metrics
 from unnoise.training.layout import Sharded

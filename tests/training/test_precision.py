@@ -13,7 +13,7 @@ from tests.small import SETTINGS, Heard, diffusion, points, run_of, same, weight
 from unnoise.core.errors import StorageError
 from unnoise.models import Diffusion, Sampling
 from unnoise.recipes.evaluation import Evaluation
-from unnoise.recipes.listeners import Evaluations, SampleSheets
+from unnoise.tasks.listeners import Evaluations, SampleSheets
 from unnoise.training import Began, MetricsLog, Training, Warned, fit
 from unnoise.training.events import read_metrics
 from unnoise.training.run import Run

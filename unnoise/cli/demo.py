@@ -20,7 +20,7 @@ def demo(
     Example: unnoise demo
     """
     from unnoise.cli.progress import Progress
-    from unnoise.recipes.demo import demo as run
+    from unnoise.tasks.demo import demo as run
 
     silent = quiet or json
     progress = Progress(silent)

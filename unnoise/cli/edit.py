@@ -79,7 +79,8 @@ def edit(
     """
     from unnoise.cli.progress import counted
     from unnoise.core.errors import InputError
-    from unnoise.recipes import editing, pictures
+    from unnoise.recipes import pictures
+    from unnoise.tasks import edit as editing
 
     asked = {
         "--inpaint": inpaint,

@@ -65,12 +65,12 @@ def evaluate(
     """
     from unnoise.core.errors import InputError
     from unnoise.models import Classifier
-    from unnoise.recipes import evaluate as measure
-    from unnoise.recipes.classifying import classify
-    from unnoise.recipes.listeners import check_json, write_json
-    from unnoise.recipes.measure import settings_of, with_changes
-    from unnoise.recipes.own_data import own_data
     from unnoise.system import parallel
+    from unnoise.tasks import evaluate as measure
+    from unnoise.tasks.classify import classify
+    from unnoise.tasks.evaluate import settings_of, with_changes
+    from unnoise.tasks.listeners import check_json, write_json
+    from unnoise.tasks.own_data import own_data
 
     model = load_model(run, plugin, threads, draws=False)
     parallel.join()

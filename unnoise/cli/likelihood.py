@@ -68,17 +68,13 @@ def likelihood(
 
     from unnoise.core.errors import InputError
     from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson
-    from unnoise.recipes.listeners import write_json
-    from unnoise.recipes.measure import bound as measure_bound
-    from unnoise.recipes.measure import likelihood as measure
-    from unnoise.recipes.measure import (
-        likelihood_sensitivity,
-        settings_of,
-        with_changes,
-    )
-    from unnoise.recipes.own_data import other_data, own_data
     from unnoise.system import parallel
     from unnoise.system.files import write_atomic
+    from unnoise.tasks.evaluate import bound as measure_bound
+    from unnoise.tasks.evaluate import likelihood as measure
+    from unnoise.tasks.evaluate import likelihood_sensitivity, settings_of, with_changes
+    from unnoise.tasks.listeners import write_json
+    from unnoise.tasks.own_data import other_data, own_data
 
     model = load_model(run, plugin, threads)
     chosen = own_data(model, "test") if data is None else other_data(data, model)

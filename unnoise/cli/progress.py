@@ -21,7 +21,7 @@ class Progress:
         self.printed = 0.0
 
     def __call__(self, event: Any, run: Any) -> None:
-        from unnoise.recipes.listeners import describe, progress_line
+        from unnoise.tasks.listeners import describe, progress_line
         from unnoise.training import Began, Ended, Stepped, Warned
 
         if isinstance(event, Warned):

@@ -88,8 +88,8 @@ def _view(
     """Draw a view of a run, and say what it shows."""
     from unnoise.catalogue.registry import spec
     from unnoise.core.errors import InputError
-    from unnoise.recipes.own_data import own_data
     from unnoise.recipes.pictures import check_target
+    from unnoise.tasks.own_data import own_data
 
     view = made("view", name, "view")
     model = load_model(run, plugin, threads)
@@ -187,7 +187,7 @@ def _thing(path: Path) -> str:
     if path.is_file() and path.suffix != ".safetensors":
         raise InputError(f"{path}: only runs, .safetensors and .png files can be explained.")
     from unnoise.models import load
-    from unnoise.recipes.run import toml
+    from unnoise.tasks.train import toml
 
     model = load(path)
     count = sum(p.numel() for p in model.parameters())

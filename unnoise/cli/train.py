@@ -58,10 +58,11 @@ def train(
     Example: unnoise train digits --out runs/digits --set training.steps=1500
     """
     from unnoise.cli.progress import Progress
-    from unnoise.recipes import data_table, parse_changes, prepare
-    from unnoise.recipes.run import check_folder, own_recipe, toml
-    from unnoise.recipes.run import train as run
+    from unnoise.recipes import data_table, parse_changes
     from unnoise.system import parallel
+    from unnoise.tasks import assemble
+    from unnoise.tasks.train import check_folder, own_recipe, toml
+    from unnoise.tasks.train import train as run
 
     given = parse_changes(change or [])
     own = {} if data is None else {f"data.{k}": v for k, v in data_table(data).items()}
@@ -70,10 +71,10 @@ def train(
     changes.update({f"training.{k}": v for k, v in short.items() if v is not None})
     source = own_recipe(recipe, None if out is None else Path(out), resume)
     start = None if fork is None else find_run(fork)
-    made = prepare(source, changes, plugin or [], start, device)
+    made = assemble(source, changes, plugin or [], start, device)
     if quick:
         few = max(1, made.recipe.training.steps // 10)
-        made = prepare(source, {**changes, "training.steps": few}, plugin or [], start, device)
+        made = assemble(source, {**changes, "training.steps": few}, plugin or [], start, device)
     if dry_run:
         typer.echo(toml(made.tables).rstrip())
         return

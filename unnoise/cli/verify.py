@@ -20,7 +20,7 @@ def verify(
     from dataclasses import asdict
 
     from unnoise.core.errors import NumbersError
-    from unnoise.recipes.verify import verify as again
+    from unnoise.tasks.verify import verify as again
 
     found = again(find_run(run), steps)
     why = "; ".join(found.conditions) or "no condition known here is another"

@@ -1,27 +1,22 @@
-"""Recipes, and everything composed from the floors below to follow one."""
+"""Recipes: TOML files that spell out constructor calls."""
 
+from unnoise.catalogue.renamed import old_names
 from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.load import Recipe, data_table, load_recipe, parse_changes, shipped
-from unnoise.recipes.measure import evaluate
-from unnoise.recipes.run import prepare, train
-from unnoise.recipes.trackers import TensorBoard, Tracker, WandB
-from unnoise.recipes.verify import Verified, verify
-from unnoise.recipes.views import View
 
-__all__ = [
-    "Evaluation",
-    "Recipe",
-    "TensorBoard",
-    "Tracker",
-    "Verified",
-    "View",
-    "WandB",
-    "data_table",
-    "evaluate",
-    "load_recipe",
-    "parse_changes",
-    "prepare",
-    "shipped",
-    "train",
-    "verify",
-]
+__all__ = ["Evaluation", "Recipe", "data_table", "load_recipe", "parse_changes", "shipped"]
+
+__getattr__ = old_names(
+    __name__,
+    {
+        "TensorBoard": "unnoise.tasks:TensorBoard",
+        "Tracker": "unnoise.tasks:Tracker",
+        "Verified": "unnoise.tasks:Verified",
+        "View": "unnoise.views:View",
+        "WandB": "unnoise.tasks:WandB",
+        "evaluate": "unnoise.tasks:evaluate",
+        "prepare": "unnoise.tasks:assemble",
+        "train": "unnoise.tasks:train",
+        "verify": "unnoise.tasks:verify",
+    },
+)

@@ -16,7 +16,7 @@ from unnoise.core.errors import InputError, short
 from unnoise.data import DataInfo, Dataset
 from unnoise.models import Model
 from unnoise.recipes.evaluation import Evaluation
-from unnoise.recipes.lines import Source
+from unnoise.recipes.positions import Source
 from unnoise.training import Training
 
 TABLES = ("data", "model", "sampling", "training", "evaluation")

@@ -16,9 +16,9 @@ from unnoise.evaluation import kernel_gaussianity, loss_by_level, prior_mismatch
 from unnoise.models import Diffusion
 from unnoise.plots import Curves, Line, panels
 from unnoise.processes import GaussianProcess
-from unnoise.recipes.views.base import Drawn, View, first_axis, law_of
-from unnoise.recipes.views.fields import levels_of
 from unnoise.solvers import Euler, Heun, Solver
+from unnoise.views.base import Drawn, View, first_axis, law_of
+from unnoise.views.fields import levels_of
 
 BETAS = (1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 0.6)
 STEPS = (4, 8, 16, 32, 64)

@@ -12,10 +12,10 @@ from unnoise.core.errors import InputError
 from unnoise.models import Diffusion
 from unnoise.plots import loss_curve
 from unnoise.recipes.evaluation import Evaluation
-from unnoise.recipes.measure import evaluate
 from unnoise.recipes.pictures import check_drawable, draw, info_of, sheet_size, turn
 from unnoise.system.files import write_atomic
 from unnoise.system.memory import with_less
+from unnoise.tasks.evaluate import evaluate
 from unnoise.training import Began, Ended, Event, MetricsLog, Paused, Run, Saved, Stepped, Warned
 from unnoise.training.events import read_metrics
 

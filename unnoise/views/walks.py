@@ -18,7 +18,8 @@ from unnoise.models import Diffusion
 from unnoise.networks import null_condition
 from unnoise.plots import Plane, animate, evenly, panels, scatter_strip, strip
 from unnoise.recipes.pictures import drawable, info_of, is_picture, size_of
-from unnoise.recipes.views.base import (
+from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
+from unnoise.views.base import (
     Drawn,
     Unconditional,
     View,
@@ -32,7 +33,6 @@ from unnoise.recipes.views.base import (
     ratio_times,
     view_of,
 )
-from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
 
 if TYPE_CHECKING:
     from PIL.Image import Image

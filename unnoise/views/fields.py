@@ -17,7 +17,8 @@ from unnoise.evaluation import loss_by_level, score_error
 from unnoise.models import Diffusion, load
 from unnoise.plots import Curves, Line, Plane, lattice, panels
 from unnoise.processes import GaussianProcess
-from unnoise.recipes.views.base import (
+from unnoise.solvers import langevin
+from unnoise.views.base import (
     Drawn,
     Unconditional,
     View,
@@ -27,7 +28,6 @@ from unnoise.recipes.views.base import (
     needs_plane,
     view_of,
 )
-from unnoise.solvers import langevin
 
 
 @register("view", "score")

@@ -19,8 +19,8 @@ from unnoise.likelihood import Likelihood, bits_per_dim
 from unnoise.models import Classifier, Diffusion
 from unnoise.recipes import sharing
 from unnoise.recipes.evaluation import Evaluation
-from unnoise.recipes.own_data import own_data
 from unnoise.system import parallel
+from unnoise.tasks.own_data import own_data
 
 
 def evaluate(

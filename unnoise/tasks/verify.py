@@ -9,8 +9,8 @@ import torch
 from typing_extensions import TypedDict
 
 from unnoise.core.errors import InputError, Interrupted
-from unnoise.recipes.run import prepare
 from unnoise.system.documents import Whole, checked, parsed
+from unnoise.tasks.train import assemble
 from unnoise.training import Event, Run, Stepped, fit
 from unnoise.training.events import read_metrics
 
@@ -70,7 +70,7 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
         )
     file = folder / "manifest.json"
     manifest: Any = checked(_Manifest, parsed(file.read_bytes(), str(file)), str(file), more=True)
-    made = prepare(folder / "recipe.toml", fork=manifest.get("fork"), device=manifest["device"])
+    made = assemble(folder / "recipe.toml", fork=manifest.get("fork"), device=manifest["device"])
     last = max(then)
     now: dict[int, float] = {}
     found: list[str] = []

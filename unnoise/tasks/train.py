@@ -15,14 +15,14 @@ from unnoise.core.errors import InputError, Interrupted, short, within
 from unnoise.data import Dataset
 from unnoise.data.pictures.images import told
 from unnoise.models import Model, load
-from unnoise.recipes.heldout import HeldOut
-from unnoise.recipes.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
 from unnoise.recipes.load import Recipe, load_recipe, shipped
-from unnoise.recipes.own_data import own_data
-from unnoise.recipes.trackers import Tracker
 from unnoise.system import parallel
 from unnoise.system.files import becomes, write_atomic
 from unnoise.system.memory import installed
+from unnoise.tasks.held_out import HeldOut
+from unnoise.tasks.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
+from unnoise.tasks.own_data import own_data
+from unnoise.tasks.trackers import Tracker
 from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fit, lock
 
 
@@ -45,7 +45,7 @@ class Prepared:
     fork: str | None = None
 
 
-def prepare(
+def assemble(
     source: str | Path | Mapping[str, Any],
     changes: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
@@ -135,7 +135,7 @@ def train(
         made = recipe
     else:
         folder = None if out is None else Path(out)
-        made = prepare(own_recipe(recipe, folder, resume), changes, plugins, fork, device)
+        made = assemble(own_recipe(recipe, folder, resume), changes, plugins, fork, device)
     folder = Path(out) if out is not None else Path("runs") / made.recipe.name
     settings = made.recipe.training
     parallel.join()

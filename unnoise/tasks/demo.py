@@ -10,11 +10,11 @@ import torch
 from unnoise.core.errors import InputError
 from unnoise.models import Diffusion, load
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
-from unnoise.recipes.listeners import write_json
-from unnoise.recipes.measure import evaluate
-from unnoise.recipes.own_data import own_data
 from unnoise.recipes.pictures import draw, forward_frames, frames_of, info_of
-from unnoise.recipes.run import prepare, train
+from unnoise.tasks.evaluate import evaluate
+from unnoise.tasks.listeners import write_json
+from unnoise.tasks.own_data import own_data
+from unnoise.tasks.train import assemble, train
 from unnoise.training import Listener
 from unnoise.training.checkpoints import steps_of
 
@@ -52,7 +52,7 @@ def demo(
         say: called with a line of text at each stage.
     """
     folder = Path(out)
-    made = prepare("digits", {"training.seed": seed, "name": "demo"}, device="cpu")
+    made = assemble("digits", {"training.seed": seed, "name": "demo"}, device="cpu")
     steps = steps_of(folder)
     begun = (folder / "recipe.toml").exists()
     if steps and steps[0] >= made.recipe.training.steps:

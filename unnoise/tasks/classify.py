@@ -9,7 +9,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.models import Classifier
 from unnoise.recipes.evaluation import Evaluation
-from unnoise.recipes.own_data import own_data
+from unnoise.tasks.own_data import own_data
 
 LEVELS = 9
 
