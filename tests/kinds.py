@@ -1,4 +1,4 @@
-"""Everything registered on floors 0 to 4, and how the tests make one of each kind."""
+"""Everything registered below the recipes, and how the tests make one of each kind."""
 
 import importlib
 from typing import Any
@@ -17,6 +17,7 @@ for floor in (
     "solvers",
     "likelihood",
     "models",
+    "evaluation",
 ):
     importlib.import_module(f"unnoise.{floor}")
 
@@ -30,6 +31,7 @@ FAMILIES = [
     "guidance",
     "head",
     "imputation",
+    "metric",
     "network",
     "objective",
     "operator",

@@ -75,6 +75,15 @@ def test_plugin_in_contributing_works():
     )
 
 
+def test_metric_of_contributing_works(tmp_path):
+    from tests.commands import POINTS, good, train
+
+    (tmp_path / "mine.py").write_text(code("CONTRIBUTING.md")[1])
+    run = train(tmp_path, POINTS)
+    ended = good("evaluate", run, "--plugin", tmp_path / "mine.py", "--metrics", "frechet,spread")
+    assert "  spread " in ended.out
+
+
 def test_readmes_agree():
     english, korean = (ROOT / name for name in ("README.md", "README.ko.md"))
     assert code("README.md") == code("README.ko.md")

@@ -64,6 +64,7 @@ HOLDERS: dict[str, Callable[[Any], Model]] = {
     "guidance": lambda x: with_sampling(guidance=x),
     "head": lambda x: small(head=x),
     "imputation": lambda x: with_recipe(imputation=spec(x)),
+    "metric": lambda x: with_recipe(evaluation={"metrics": [spec(x)]}),
     "model": lambda x: x,
     "network": lambda x: Diffusion(x),
     "objective": lambda x: small(

@@ -67,6 +67,7 @@ ASKED_FOR = [
     "integrate",
     "log_prob",
     "bits_per_dim",
+    "Evaluation",
     "fit",
     "train",
     "load",

@@ -26,10 +26,10 @@ from tests.small import SETTINGS
 from unnoise.catalogue.registry import load_plugin, lookup, names
 from unnoise.core.errors import InputError
 from unnoise.data import TensorDataset, digits, images
+from unnoise.evaluation import Evaluation
 from unnoise.models import Classifier, Diffusion, load, save
 from unnoise.networks import MLP
 from unnoise.networks.classifiers import MLPClassifier
-from unnoise.recipes import Evaluation
 from unnoise.system.files import pack, unpack
 from unnoise.tasks import evaluate, own_data
 from unnoise.tasks.classify import classify

@@ -22,6 +22,7 @@ _NAMES = {
         Autoguided ClassifierFree Empirical FixedLarge GuidanceInterval GuidanceRescale
         Guided LearnedRange MMPS Mixture NetworkDenoiser PiGDM Posterior ScoreFunction
     """,
+    "evaluation": "Evaluation",
     "likelihood": "bits_per_dim elbo log_prob",
     "models": "Classifier Diffusion Measurement Sampling ScoreDiffusion load",
     "networks": "HalfUNet MLP MLPClassifier UNet",

@@ -22,6 +22,7 @@ from unnoise.denoisers import NetworkDenoiser as NetworkDenoiser
 from unnoise.denoisers import PiGDM as PiGDM
 from unnoise.denoisers import Posterior as Posterior
 from unnoise.denoisers import ScoreFunction as ScoreFunction
+from unnoise.evaluation import Evaluation as Evaluation
 from unnoise.likelihood import bits_per_dim as bits_per_dim
 from unnoise.likelihood import elbo as elbo
 from unnoise.likelihood import log_prob as log_prob

@@ -12,12 +12,11 @@ import torch
 from tests.small import diffusion, trained
 from unnoise.core.errors import InputError
 from unnoise.data import digits, moons, swiss_roll
-from unnoise.evaluation import Judge
+from unnoise.evaluation import Evaluation, HeldOutLikelihood, Judge
+from unnoise.evaluation.likelihood_figures import bound, likelihood, likelihood_sensitivity
 from unnoise.likelihood import ExactTrace, Hutchinson
 from unnoise.models import Diffusion, Sampling
-from unnoise.recipes import Evaluation
 from unnoise.tasks import evaluate, train
-from unnoise.tasks.evaluate import bound, likelihood, likelihood_sensitivity
 from unnoise.tasks.own_data import dataset, own_data
 
 QUICK = Evaluation(count=40, likelihood=4, likelihood_steps=16)
@@ -73,12 +72,10 @@ def test_figures_of_digits(of_digits: Diffusion, tmp_path: Path):
 def test_error_bar_of_draws_and_probes(of_digits: Diffusion):
     """Draws differ, and their part is that of the means; probes have theirs."""
     held = digits("test")
-    settings = Evaluation(
-        likelihood=6, likelihood_steps=4, likelihood_draws=3, divergence=Hutchinson(probes=4)
-    )
-    found, each = likelihood(of_digits, held, settings)
+    settings = HeldOutLikelihood(count=6, steps=4, draws=3, divergence=Hutchinson(probes=4))
+    found, each = likelihood(of_digits, held, settings, 0)
     alone = [
-        likelihood(of_digits, held, replace(settings, likelihood_draws=d))[1]["log_prob"] * d
+        likelihood(of_digits, held, replace(settings, draws=d), 0)[1]["log_prob"] * d
         for d in (1, 2, 3)
     ]
     draws = torch.stack([alone[0], alone[1] - alone[0], alone[2] - alone[1]])
@@ -92,15 +89,15 @@ def test_error_bar_of_draws_and_probes(of_digits: Diffusion):
 def test_bound_beside_the_likelihood(of_digits: Diffusion):
     """Of the same examples and dequantisation, in the same unit; above it, and by its parts."""
     held = digits("test")
-    settings = Evaluation(likelihood=20, likelihood_steps=64, divergence=ExactTrace())
-    exact = likelihood(of_digits, held, settings)[0]["bits_per_dim"]
-    found = bound(of_digits, held, settings, 50)
+    settings = HeldOutLikelihood(count=20, steps=64, divergence=ExactTrace())
+    exact = likelihood(of_digits, held, settings, 0)[0]["bits_per_dim"]
+    found = bound(of_digits, held, 20, 0, 50)
     name = "elbo_bits_per_dim"
     parts = [found[f"{name}_{part}"] for part in ("prior", "steps", "decoder")]
     assert sum(parts) == pytest.approx(found[name]) and min(parts) >= 0
     assert found["elbo_length"] == 50 and found[f"{name}_standard_error"] > 0
     assert found[name] > 0.95 * exact  # of an untrained model the bound is far above
-    changes = likelihood_sensitivity(of_digits, held, settings, 4)
+    changes = likelihood_sensitivity(of_digits, held, settings, 0, 4)
     assert changes["sensitivity_count"] == 4 and changes["sensitivity_begin"] < 0
 
 

@@ -20,9 +20,8 @@ from tests.small import (
 )
 from unnoise.core.errors import InputError, Interrupted, StorageError
 from unnoise.data import Dataset
-from unnoise.evaluation import features
+from unnoise.evaluation import Evaluation, features
 from unnoise.models import load
-from unnoise.recipes import Evaluation
 from unnoise.tasks.listeners import Evaluations, SampleSheets
 from unnoise.training import (
     Began,

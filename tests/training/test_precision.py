@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tests.small import SETTINGS, Heard, diffusion, points, run_of, same, weights
 from unnoise.core.errors import StorageError
+from unnoise.evaluation import Evaluation
 from unnoise.models import Diffusion, Sampling
-from unnoise.recipes.evaluation import Evaluation
 from unnoise.tasks.listeners import Evaluations, SampleSheets
 from unnoise.training import Began, MetricsLog, Training, Warned, fit
 from unnoise.training.events import read_metrics

@@ -25,6 +25,7 @@ from unnoise.cli.options import (
     guide_of,
     levels,
     load_model,
+    metrics_of,
     table,
 )
 
@@ -52,6 +53,13 @@ def evaluate(
         int | None,
         typer.Option("--nll", help="Examples for the likelihood; 0 leaves it out.", min=0),
     ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="What to compute: names by commas (see: unnoise show metric), or a list as in a "
+            "recipe. [the recipe's]"
+        ),
+    ] = None,
     out: Annotated[str | None, typer.Option("-o", "--out", help="[RUN/metrics.json]")] = None,
     threads: ThreadsOption = None,
     plugin: PluginOption = None,
@@ -74,7 +82,8 @@ def evaluate(
 
     model = load_model(run, plugin, threads, draws=False)
     parallel.join()
-    settings = with_changes(settings_of(model), count=n, seed=seed, likelihood=nll)
+    changes = {"count": n, "seed": seed, "likelihood": nll, "metrics": metrics_of(metrics)}
+    settings = with_changes(settings_of(model), **changes)
     found = find_run(run)
     folder = found if found.is_dir() else found.parent
     how: dict[str, Any] = {"guidance": guidance_of(guidance), "solver": solver, "steps": steps}
@@ -84,7 +93,8 @@ def evaluate(
     check_json(path)
     held_out = own_data(model, "test", data if against is None else against)
     if isinstance(model, Classifier):
-        useless = [*how, *(name for name, v in (("n", n), ("nll", nll)) if v is not None)]
+        others = {"n": n, "nll": nll, "metrics": metrics}
+        useless = [*how, *(name for name, v in others.items() if v is not None)]
         if useless:
             raise InputError(
                 f"{run} holds a classifier, which is not sampled; leave {useless} out."

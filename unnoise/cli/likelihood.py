@@ -67,12 +67,12 @@ def likelihood(
     import numpy as np
 
     from unnoise.core.errors import InputError
+    from unnoise.evaluation import likelihood_figures as of
+    from unnoise.evaluation.report import known
     from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson
     from unnoise.system import parallel
     from unnoise.system.files import write_atomic
-    from unnoise.tasks.evaluate import bound as measure_bound
-    from unnoise.tasks.evaluate import likelihood as measure
-    from unnoise.tasks.evaluate import likelihood_sensitivity, settings_of, with_changes
+    from unnoise.tasks.evaluate import settings_of, with_changes
     from unnoise.tasks.listeners import write_json
     from unnoise.tasks.own_data import other_data, own_data
 
@@ -83,7 +83,6 @@ def likelihood(
     if not folder.is_dir():
         raise InputError(f"--out {folder}: there is no such folder.")
     changes: dict[str, Any] = {
-        "seed": seed,
         "likelihood_sigma": sigma,
         "likelihood_steps": steps,
         "likelihood_draws": draws,
@@ -93,12 +92,13 @@ def likelihood(
     elif gaussian or probes is not None:
         changes["divergence"] = (GaussianProbes if gaussian else Hutchinson)(probes or 1)
     settings = with_changes(settings_of(model), **changes)
-    settings = replace(settings, likelihood=n)
+    how = replace(settings, likelihood=n).of_likelihood(of.HeldOutLikelihood())
     parallel.join()
-    figures, each = measure(model, chosen, settings)
-    figures |= likelihood_sensitivity(model, chosen, settings)
+    found, each = of.likelihood(model, chosen, how, seed)
+    found |= of.likelihood_sensitivity(model, chosen, how, seed)
     if bound is not None:
-        figures |= measure_bound(model, chosen, settings, bound)
+        found |= of.bound(model, chosen, n, seed, bound)
+    figures: dict[str, Any] = {name: known(value) for name, value in found.items()}
     if parallel.rank() > 0:
         return
     stream = io.BytesIO()

@@ -1,6 +1,8 @@
 """Options that several verbs share, and how figures are printed. Imports no torch."""
 
 import json
+import re
+from collections import defaultdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -177,6 +179,17 @@ def solver_of(name: str | None, eta: float | None) -> Any:
     )
 
 
+def metrics_of(text: str | None) -> Any:
+    """Metrics from --metrics: names by commas, or a list as in a recipe; None stays None."""
+    from unnoise.catalogue.registry import build
+
+    if text is None:
+        return None
+    listed = text.lstrip().startswith("[")
+    given = _toml(text, "--metrics") if listed else [name.strip() for name in text.split(",")]
+    return tuple(build("metric", each, "--metrics") for each in given)
+
+
 def finish(what: str, record: dict[str, Any], as_json: bool) -> None:
     """The last line of a verb: what it wrote."""
     typer.echo(json.dumps(record) if as_json else what)
@@ -184,29 +197,41 @@ def finish(what: str, record: dict[str, Any], as_json: bool) -> None:
 
 def table(rows: list[tuple[str, str]]) -> str:
     """Two columns, aligned."""
-    width = max(len(name) for name, _ in rows)
+    width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
 
 
+_WORDS = {
+    "accuracy": ("judge accuracy", "{accuracy}  (1 is perfect)"),
+    "frechet": ("Frechet distance", "{frechet}  (0 is perfect)"),
+    "precision": ("precision / recall", "{precision} / {recall}"),
+    "memorisation": (
+        "memorisation ratio",
+        "{memorisation}  (1: as far from the training data as new data)",
+    ),
+    "bits_per_dim": (
+        "bits/dim, held out",
+        "{bits_per_dim}  (n={likelihood_count}, {likelihood_calls} calls each)",
+    ),
+    "nats": ("log-likelihood, held out", "{nats} nats"),
+}
+_BESIDE = re.compile(  # told with another figure, or in the file alone
+    r"count|recall|likelihood_(count|draws|calls|sigma)|"
+    r"(bits_per_dim|nats)_(standard_error|from_draws|from_probes)"
+)
+
+
 def figures(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Rows of the table that ``evaluate`` and ``demo`` print."""
+    """Rows of the table that ``evaluate`` and ``demo`` print: our figures in words, any other."""
     rows: list[tuple[str, str]] = []
-    if "accuracy" in found:
-        rows.append(("judge accuracy", f"{found['accuracy']:.3f}  (1 is perfect)"))
-    rows += [
-        ("Frechet distance", f"{found['frechet']:.3f}  (0 is perfect)"),
-        ("precision / recall", f"{found['precision']:.3f} / {found['recall']:.3f}"),
-        (
-            "memorisation ratio",
-            f"{found['memorisation']:.3f}  (1: as far from the training data as new data)",
-        ),
-    ]
-    if "bits_per_dim" in found:
-        count, calls = found["likelihood_count"], found["likelihood_calls"]
-        value = with_error(found, "bits_per_dim")
-        rows.append(("bits/dim, held out", f"{value}  (n={count}, {calls} calls each)"))
-    if "nats" in found:
-        rows.append(("log-likelihood, held out", f"{with_error(found, 'nats')} nats"))
+    ours = {k: with_error(found, k) for k in found if k in _WORDS or k == "recall"}
+    told = defaultdict(lambda: "unknown", {**found, **ours})
+    for key, value in found.items():
+        if key in _WORDS:
+            name, text = _WORDS[key]
+            rows.append((name, text.format_map(told)))
+        elif not isinstance(value, str | dict) and not _BESIDE.fullmatch(key):
+            rows.append((key, "unknown" if value is None else f"{value:.4g}"))
     return rows
 
 
@@ -221,5 +246,6 @@ def levels(found: dict[str, Any]) -> list[tuple[str, str]]:
 
 def with_error(found: dict[str, Any], name: str) -> str:
     """A figure with its standard error, where it has one."""
-    error = found[f"{name}_standard_error"]
-    return f"{found[name]:.3f}" + ("" if error is None else f" ± {error:.3f}")
+    value, error = found[name], found.get(f"{name}_standard_error")
+    told = "unknown" if value is None else f"{value:.3f}"
+    return told + ("" if error is None else f" ± {error:.3f}")

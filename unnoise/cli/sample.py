@@ -63,7 +63,8 @@ def sample(
     import time
 
     from unnoise.cli.progress import Walking
-    from unnoise.recipes import pictures, sharing
+    from unnoise.models import distributed
+    from unnoise.recipes import pictures
     from unnoise.system import parallel
 
     parallel.join()
@@ -95,7 +96,7 @@ def sample(
     frames: list[Any] = []
     x: Any = None
     try:
-        for step in sharing.walk(model, n, **how):
+        for step in distributed.walk(model, n, **how):
             x = step.x
             sigma, frame = pictures.shown(model, x, step.s)
             walking.see(sigma, step.index + 1)

@@ -59,18 +59,22 @@ class Noise:
 
     Drawing is pure: the same call twice gives the same numbers. Fresh ones come from a child
     stream, ``noise.child("walk").child(3).normal(x)``; different paths are independent.
+
+    Attributes:
+        seed: as it was given; children have it too.
     """
 
     def __init__(self, seed: int, index: Sequence[int]) -> None:
         check_seed(seed)
-        root = _digest(b"seed", str(int(seed)).encode())
+        self.seed = int(seed)
+        root = _digest(b"seed", str(self.seed).encode())
         words = [_words(_digest(root, str(int(i)).encode())) for i in index]
         self._streams = torch.tensor(words, dtype=torch.int64).reshape(-1, 2)
         self._path = b""
 
     def _like(self, streams: Tensor, path: bytes) -> "Noise":
         other = object.__new__(type(self))
-        other._streams, other._path = streams, path
+        other.seed, other._streams, other._path = self.seed, streams, path
         return other
 
     def child(self, name: str | int) -> "Noise":

@@ -1,11 +1,27 @@
 """Frechet distance between Gaussians fitted to two sets of features (as in FID)."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import register
 from unnoise.evaluation.distances import pair
+from unnoise.evaluation.featured import Featured, FeatureMetric
+
+
+@register("metric", "frechet")
+@final
+@dataclass(frozen=True)
+class Frechet(FeatureMetric):
+    """Frechet distance (FID, of pixels) of samples to held-out data; see ``frechet_distance``."""
+
+    better: ClassVar = "low"
+
+    def figures(self, drawn: Featured, train: Featured, held_out: Featured) -> dict[str, float]:
+        return {"frechet": frechet_distance(drawn.features, held_out.features)}
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:

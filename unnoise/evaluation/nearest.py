@@ -1,9 +1,25 @@
 """Memorisation (overfitting) of training examples, by nearest-neighbour distances."""
 
+from dataclasses import dataclass
+from typing import final
+
 from torch import Tensor
 
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
 from unnoise.evaluation.distances import nearest, pair
+from unnoise.evaluation.featured import Featured, FeatureMetric
+
+
+@register("metric", "memorisation")
+@final
+@dataclass(frozen=True)
+class Memorisation(FeatureMetric):
+    """Memorisation ratio of samples, 1 for fresh real data; see ``memorisation_ratio``."""
+
+    def figures(self, drawn: Featured, train: Featured, held_out: Featured) -> dict[str, float]:
+        three = (drawn.features, train.features, held_out.features)
+        return {"memorisation": memorisation_ratio(*three)}
 
 
 def memorisation_ratio(generated: Tensor, train: Tensor, held_out: Tensor) -> float:

@@ -1,34 +1,39 @@
 """Evaluation metrics of a set of samples, and a line that states their protocol."""
 
 import hashlib
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from unnoise.core.errors import InputError
-from unnoise.data import DataInfo
-from unnoise.evaluation.distances import matrix
-from unnoise.evaluation.frechet import frechet_distance
+from unnoise.core.errors import InputError, short
+from unnoise.core.noise import Noise
+from unnoise.evaluation.accuracy import Accuracy
+from unnoise.evaluation.featured import Featured
+from unnoise.evaluation.frechet import Frechet, frechet_distance
 from unnoise.evaluation.judge import Judge
-from unnoise.evaluation.nearest import memorisation_ratio
-from unnoise.evaluation.precision_recall import precision_recall
+from unnoise.evaluation.metric import Metric
+from unnoise.evaluation.nearest import Memorisation, memorisation_ratio
+from unnoise.evaluation.precision_recall import ImprovedPrecisionRecall, precision_recall
+from unnoise.models import Model
+from unnoise.system import parallel
 
 _NEIGHBOUR = 3
+
+USUAL: tuple[Metric, ...] = (Accuracy(), Frechet(), ImprovedPrecisionRecall(), Memorisation())
+"""The metrics of samples that are computed where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Evaluation metrics of a set of samples.
+    """The usual metrics of a set of samples, given as features.
 
     Arguments:
-        accuracy: share of samples in which the judge sees the class that was asked for; None
-            without classes or judge.
-        frechet: Frechet distance to the held-out examples, >= 0.
-        precision: share of samples among the held-out examples' neighbourhoods, in [0, 1].
-        recall: share of held-out examples among the samples' neighbourhoods, in [0, 1].
-        memorisation: distance to the nearest training example over that of held-out ones; 1 is
-            what fresh data gives.
+        accuracy, frechet, precision, recall, memorisation: of the metrics in ``USUAL``; accuracy
+            is None without classes or judge.
         count: number of samples.
         protocol: one line that says how the figures were made.
     """
@@ -40,34 +45,6 @@ class Scores:
     memorisation: float
     count: int
     protocol: str
-
-
-def features(info: DataInfo, x: Tensor) -> Tensor:
-    """Features for the metrics: an example's own values (pixels), in one row.
-
-    Discrete data: the stored level k of each value, as ``2 k / (levels - 1) - 1`` in [-1, 1] (k / 8
-    - 1 for the digits' 17 levels). Continuous data: the modelled values.
-
-    Arguments:
-        info: of the data that the model was trained on.
-        x: modelled values, shape (N, *info.shape).
-
-    Returns:
-        Shape (N, D), float64, on the CPU; D is the product of info.shape.
-
-    Raises:
-        InputError: another shape, NaN or infinite values.
-    """
-    if tuple(x.shape[1:]) != info.shape:
-        raise InputError(
-            f"examples of shape {tuple(x.shape[1:])} are not like data {info.name!r}, which has "
-            f"{info.shape}."
-        )
-    rows = matrix(x.flatten(1), "generated")
-    if info.levels is None:
-        return rows
-    # Of x as it came: rounded in another type, a value on a border would change its level.
-    return info.to_stored(x).flatten(1).cpu().double() * (2 / max(1, info.levels - 1)) - 1
 
 
 def score(
@@ -127,3 +104,54 @@ def _hash(x: Tensor) -> str:
     """First 12 digits of the sha256 of features as float32: enough to tell data sets apart."""
     rounded = x.detach().to("cpu", torch.float32).contiguous()
     return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:12]
+
+
+def measure(
+    metrics: Sequence[Metric],
+    drawn: Featured,
+    train: Featured,
+    held_out: Featured,
+    model: Model,
+    noise: Noise,
+) -> dict[str, Any]:
+    """Compute metrics: first those that process 0 computes alone, then those that all share.
+
+    Arguments:
+        metrics: what to compute.
+        drawn, train, held_out, model, noise: as ``Metric`` takes them.
+
+    Returns:
+        Figures by name, ready for JSON; of several processes only number 0 has all.
+
+    Raises:
+        InputError: two figures have one name.
+    """
+    found: dict[str, Any] = {}
+    single = tuple(metric for metric in metrics if not metric.shared)
+
+    def compute(chosen: Iterable[Metric]) -> None:
+        for metric in chosen:
+            for name, value in metric(drawn, train, held_out, model, noise).items():
+                if name in {*found, "count", "protocol", "sampling"}:
+                    raise InputError(f"metric {short(metric)}: {short(name)} is there already.")
+                found[name] = known(value)
+
+    def alone() -> None:
+        compute(single)
+        found["count"] = len(drawn)
+        if single == USUAL:
+            found["protocol"] = _protocol(drawn.features, train.features, held_out.features)
+            return
+        named = ", ".join(map(repr, single)) or "no metric of samples"
+        sets = [f"{len(data)} ({data.info.sha256[:12]})" for data in (held_out, train)]
+        found["protocol"] = f"n {len(drawn)}, {named}; held-out {sets[0]}, train {sets[1]}"
+
+    parallel.alone(alone)
+    compute(metric for metric in metrics if metric.shared)
+    return found
+
+
+def known(value: float) -> float | None:
+    """A figure as JSON has it: whole numbers stay, NaN and infinity are None."""
+    number = value if isinstance(value, int) else float(value)
+    return number if math.isfinite(number) else None

@@ -1,14 +1,14 @@
 """Recipes: TOML files that spell out constructor calls."""
 
 from unnoise.catalogue.renamed import old_names
-from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.load import Recipe, data_table, load_recipe, parse_changes, shipped
 
-__all__ = ["Evaluation", "Recipe", "data_table", "load_recipe", "parse_changes", "shipped"]
+__all__ = ["Recipe", "data_table", "load_recipe", "parse_changes", "shipped"]
 
 __getattr__ = old_names(
     __name__,
     {
+        "Evaluation": "unnoise.evaluation:Evaluation",
         "TensorBoard": "unnoise.tasks:TensorBoard",
         "Tracker": "unnoise.tasks:Tracker",
         "Verified": "unnoise.tasks:Verified",

@@ -14,8 +14,8 @@ from unnoise.catalogue.registry import build, load_plugin, lookup, spec
 from unnoise.catalogue.schema import nearest
 from unnoise.core.errors import InputError, short
 from unnoise.data import DataInfo, Dataset
+from unnoise.evaluation import Evaluation
 from unnoise.models import Model
-from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.positions import Source
 from unnoise.training import Training
 

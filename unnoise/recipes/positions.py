@@ -41,7 +41,7 @@ class Source:
             raise InputError("\n".join(lines)) from error
 
     def _with_line(self, message: str, known: dict[str, int]) -> str:
-        found = re.match(r"[\w.-]+(?=[: ])", message)
+        found = re.match(r"[\w.-]+(?=[: \[])", message)
         if found is None or "(recipe " in message or message.startswith(self.changed):
             return message
         path = found[0]

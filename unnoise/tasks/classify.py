@@ -7,8 +7,8 @@ import torch
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
+from unnoise.evaluation import Evaluation
 from unnoise.models import Classifier
-from unnoise.recipes.evaluation import Evaluation
 from unnoise.tasks.own_data import own_data
 
 LEVELS = 9

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from unnoise.core.errors import InputError
+from unnoise.evaluation import Evaluation
 from unnoise.models import Diffusion
 from unnoise.plots import loss_curve
-from unnoise.recipes.evaluation import Evaluation
 from unnoise.recipes.pictures import check_drawable, draw, info_of, sheet_size, turn
 from unnoise.system.files import write_atomic
 from unnoise.system.memory import with_less

@@ -15,6 +15,7 @@ from unnoise.testing.dataset import DatasetContract
 from unnoise.testing.denoiser import DenoiserContract
 from unnoise.testing.gaussian import Counted, GaussianBelief, affine_walk
 from unnoise.testing.head import HeadContract
+from unnoise.testing.metric import MetricContract
 from unnoise.testing.network import ClassifierContract, NetworkContract
 from unnoise.testing.objective import ObjectiveContract
 from unnoise.testing.operator import OperatorContract
@@ -28,6 +29,7 @@ __all__ = [
     "DenoiserContract",
     "GaussianBelief",
     "HeadContract",
+    "MetricContract",
     "NetworkContract",
     "ObjectiveContract",
     "OperatorContract",

@@ -1,4 +1,4 @@
-"""Sampling and likelihoods shared by several processes; each ends up with the whole.
+"""Distributed sampling and likelihoods: several processes share the work, each gets the whole.
 
 Parts begin where one process alone would begin a chunk, so the bits are those it would give.
 """
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.likelihood import Likelihood
-from unnoise.models import Diffusion
-from unnoise.models.ode_model import AT_ONCE
+from unnoise.models.diffusion import Diffusion
+from unnoise.models.ode_model import AT_ONCE, OdeModel
 from unnoise.solvers import Step
 from unnoise.system import parallel
 
@@ -49,7 +49,7 @@ def walk(model: Diffusion, n: int, first: int = 0, **how: Any) -> Iterator[Step]
         yield Step(step.index, step.t, step.s, x, None)
 
 
-def likelihood(model: Diffusion, x: Tensor, cond: Condition | None, **how: Any) -> Likelihood:
+def likelihood(model: OdeModel, x: Tensor, cond: Condition | None, **how: Any) -> Likelihood:
     """``model.likelihood(x, cond, ...)``; every process must call it with the same arguments."""
     rows = parallel.share(len(x), AT_ONCE)
     part = slice(rows.start, rows.stop)
