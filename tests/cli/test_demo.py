@@ -28,7 +28,7 @@ SMALL = {
 def small(monkeypatch: pytest.MonkeyPatch):
     prepare = module.assemble
     monkeypatch.setattr(
-        module, "prepare", lambda name, changes, **how: prepare(name, {**changes, **SMALL}, **how)
+        module, "assemble", lambda name, changes, **how: prepare(name, {**changes, **SMALL}, **how)
     )
 
 
