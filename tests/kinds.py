@@ -9,6 +9,8 @@ from tests import pictures
 from unnoise.catalogue.registry import build, names
 
 for floor in (
+    "spaces",
+    "plots",
     "processes",
     "networks",
     "data",
@@ -26,7 +28,9 @@ FAMILIES = [
     "classifier",
     "corrector",
     "dataset",
+    "display",
     "divergence",
+    "drawing",
     "grid",
     "guidance",
     "head",

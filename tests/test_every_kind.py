@@ -28,6 +28,7 @@ from unnoise.networks import MLP, MLPClassifier
 from unnoise.objectives import Regression
 from unnoise.processes import VP, DDPMChain, GaussianProcess
 from unnoise.solvers import DDIM, PredictorCorrector
+from unnoise.spaces import Display
 
 KINDS = [k for k in every(*families()) if k != ("tracker", "wandb")]  # its library is not here
 DATA = digits()
@@ -52,13 +53,24 @@ def with_sampling(model: Diffusion | None = None, **settings: Any) -> Model:
     return model
 
 
+def shown_as(display: Display) -> Model:
+    """In the description of the data, where that suits; see tests/plots/test_displays.py."""
+    if not display.takes(INFO.shape):
+        return with_recipe(data={"kind": "npy", "path": "x.npy", "display": spec(display)})
+    model = small()
+    model.info = replace(INFO, display=display)
+    return model
+
+
 # A model whose file holds an object of the family.
 HOLDERS: dict[str, Callable[[Any], Model]] = {
     "betas": lambda x: small(process=DDPMChain(x)),
     "classifier": lambda x: Classifier(x),
     "corrector": lambda x: with_sampling(solver=PredictorCorrector(DDIM(), x)),
     "dataset": lambda x: with_recipe(data=spec(x)),
+    "display": lambda x: shown_as(x),
     "divergence": lambda x: with_recipe(evaluation={"divergence": spec(x)}),
+    "drawing": lambda x: with_recipe(drawing=spec(x)),
     "evaluation": lambda x: with_recipe(evaluation=spec(x)),
     "grid": lambda x: with_sampling(small(process=DDPMChain()), grid=x),
     "guidance": lambda x: with_sampling(guidance=x),
@@ -100,7 +112,7 @@ def used(model: Model) -> Tensor:
 
 def holder(family: str, obj: Any) -> Model:
     model = HOLDERS[family](obj)
-    model.info = INFO
+    model.info = model.info or INFO
     return model.eval()
 
 
@@ -131,12 +143,14 @@ def law(family: str, kind: str, folder: Path) -> None:
     again = load(path)
     assert torch.equal(used(again), before) and spec(again) == model_table
     assert again.sampling == model.sampling and again.recipe == model.recipe
+    assert again.info.display == getattr(model.info, "display", None)
 
     for other in (pickle.loads(pickle.dumps(obj)), copy.copy(obj), copy.deepcopy(obj)):
         assert type(other) is type(obj) and spec(other) == table
     for other in (pickle.loads(pickle.dumps(model)), copy.copy(model), copy.deepcopy(model)):
         assert torch.equal(used(other), before) and other.training == model.training
         assert isinstance(other.info, DataInfo) and other.info.sha256 == INFO.sha256
+        assert model.info is not None and other.info.display == model.info.display
 
     for each in (obj, model):
         shown = repr(each)

@@ -16,6 +16,7 @@ _NAMES = {
     "core.condition": "Condition",
     "core.distributions": "Categorical Normal",
     "core.errors": "InputError UnnoiseError",
+    "spaces.display": "Display",
     "spaces.moments": "Moments",
     "core.noise": "Noise",
     "denoisers": """

@@ -90,6 +90,7 @@ from unnoise.solvers import grid as grid
 from unnoise.solvers import integrate as integrate
 from unnoise.solvers import langevin as langevin
 from unnoise.solvers import trajectory as trajectory
+from unnoise.spaces.display import Display as Display
 from unnoise.spaces.moments import Moments as Moments
 from unnoise.tasks import evaluate as evaluate
 from unnoise.tasks import train as train

@@ -77,7 +77,6 @@ def test_mistakes_are_named(
         (["--first", "-1"], "should be greater than or equal to 0"),
         (["-o", "a.jpg"], "ends in .png, .gif, .npz, or a folder"),
         (["-o", "none/a.png"], "the folder none does not exist"),
-        (["-o", "many"], "no pictures; write them to a .npz file"),
     ],
 )
 def test_mistakes_in_sample(

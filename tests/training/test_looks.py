@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from tests.commands import unnoise
+from tests.commands import good, refused
 from tests.small import SETTINGS, Heard, diffusion, points
 from unnoise.catalogue import registry
 from unnoise.core.condition import Condition
@@ -18,6 +19,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Batch, Dataset
 from unnoise.models import Diffusion, load
 from unnoise.networks import Network
+from unnoise.spaces.display import Table
 from unnoise.tasks.listeners import SampleSheets
 from unnoise.training import (
     Began,
@@ -164,7 +166,7 @@ def test_canary_looking_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         test_the_state_is_there_when_anyone_looks(tmp_path)
 
 
-# -- data that cannot be drawn, from the command line ----------------------------------------------
+# -- data of every shape, from the command line ---------------------------------------------------
 
 RECIPE = """
 [data]
@@ -182,19 +184,46 @@ sample_every = 2
 
 @pytest.mark.parametrize(
     ("shape", "network"),
-    [((1, 64), "unet"), ((4, 8, 8), "unet"), ((3,), "mlp"), ((1, 8, 8), "unet")],
+    [
+        ((1, 64), "unet"),
+        ((4, 8, 8), "unet"),
+        ((3,), "mlp"),
+        ((1, 8, 8), "unet"),
+        ((7, 2, 2, 2), "mlp"),
+    ],
 )
-def test_events_that_cannot_be_drawn(shape: tuple[int, ...], network: str, tmp_path: Path):
-    """A signal, latents, points in space, float pictures: trained, saved, one warning, exit 0."""
+def test_every_shape_has_a_sheet(shape: tuple[int, ...], network: str, tmp_path: Path):
+    """A signal, latents, points in space, float pictures: trained and drawn without a warning."""
     rows = Noise(0, range(20)).normal(torch.empty(20, *shape))
     np.save(tmp_path / "data.npy", rows.numpy())
-    recipe = tmp_path / "r.toml"
+    recipe, run = tmp_path / "r.toml", tmp_path / "run"
     recipe.write_text(RECIPE.format(path=tmp_path / "data.npy", network=network))
-    ended = unnoise("train", recipe, "--out", tmp_path / "run", "--device", "cpu")
-    assert ended.code == 0, ended.err
-    (line,) = ended.err.splitlines()
-    assert "cannot be drawn" in line and "training goes on" in line and len(line) <= 200
-    assert load(tmp_path / "run").sample(2).shape == (2, *shape)
+    good("train", recipe, "--out", run, "--device", "cpu")
+    sheets = sorted((run / "samples").iterdir())
+    assert [sheet.name for sheet in sheets] == ["step-000002.png", "step-000004.png"]
+    for suffix in (".png", ".gif", ".npz", ""):
+        for _ in range(2):  # what is ours may be made anew
+            good("sample", run, "-n", 5, "--steps", 3, "-o", tmp_path / f"x{suffix}")
+    for path in (*sheets, tmp_path / "x.png", tmp_path / "x.gif"):
+        with Image.open(path) as image:
+            assert min(image.size) > 16
+            assert getattr(image, "n_frames", 1) == (3 if path.suffix == ".gif" else 1)
+    expected = load(run).sample(5, steps=3)
+    with np.load(tmp_path / "x.npz") as arrays:
+        assert (arrays["values"] == expected.numpy()).all()
+    each = sorted((tmp_path / "x").iterdir())
+    if len(shape) == 3:
+        assert [path.name for path in each] == [f"0000{i}.png" for i in range(5)]
+    else:
+        assert all((np.load(f) == x.numpy()).all() for f, x in zip(each, expected, strict=True))
+    np.save(tmp_path / "x" / "00009.npy", rows[0].numpy())  # nobody's of ours
+    assert "holds other files" in refused("sample", run, "-n", 5, "-o", tmp_path / "x")
+
+
+def test_canary_a_shape_without_a_drawing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(Table, "drawing", "nothing")
+    with pytest.raises(AssertionError):
+        test_every_shape_has_a_sheet((3,), "mlp", tmp_path)
 
 
 class Reads(Network):
@@ -232,5 +261,5 @@ def test_a_network_that_reads_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyP
     model = Diffusion(network())
     looks = [SampleSheets(tmp_path / "samples", 10), heard]
     fit(model, Captioned(), **SETTINGS, out=tmp_path, listeners=looks)
-    assert warnings(heard) == [] and len(list((tmp_path / "samples").glob("*.png"))) == 3
+    assert warnings(heard) == [] and len(list((tmp_path / "samples").iterdir())) == 3
     assert load(tmp_path).network.reads == {"tokens"}

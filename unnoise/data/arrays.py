@@ -11,6 +11,7 @@ from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError, within
 from unnoise.data.base import Dataset
 from unnoise.data.stored import Arrays, Chosen, TensorDataset, mapped
+from unnoise.spaces import Display
 
 _TYPES = tuple(map(np.dtype, (np.uint8, np.float16, np.float32, np.float64)))
 _MOST_CLASSES = 1_000_000
@@ -23,6 +24,7 @@ def npy(
     split: Literal["train", "test"] = "train",
     held_out: Fraction = 0.1,
     dequantize: bool = True,
+    display: Display | None = None,
 ) -> Dataset:
     """NumPy array in a .npy file, memory-mapped; event shape as in the file.
 
@@ -33,6 +35,7 @@ def npy(
         split: "train", or "test": what is held out.
         held_out: share that is held out: the last rows, so shuffle the file if it is sorted.
         dequantize: spread each level over its width in training.
+        display: how an event is shown; absent: as its shape suggests.
 
     Raises:
         InputError: no such file, or no array that can be trained on.
@@ -67,12 +70,12 @@ def npy(
                 f"{labels} goes up to {most:,}; class numbers are below {_MOST_CLASSES:,}."
             )
         classes = torch.from_numpy(given.astype(np.int64))
-    data = TensorDataset(
+    return TensorDataset(
         Path(path).stem,
         Chosen(Arrays([array]), index),
         None if classes is None else classes[index],
         levels=256 if array.dtype == np.uint8 else None,
         dequantize=dequantize,
         class_names=None if classes is None else tuple(map(str, range(int(classes.max()) + 1))),
+        display=display,
     )
-    return data

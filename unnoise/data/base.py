@@ -13,12 +13,13 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from unnoise.catalogue.ranges import NotNegative
+from unnoise.catalogue.registry import build, spec
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
 from unnoise.core.noise import Noise, permutation
 from unnoise.data.clouds import Clouds
 from unnoise.data.names import Refusal
-from unnoise.spaces import Labels, Moments, Space
+from unnoise.spaces import Display, Labels, Moments, Space
 from unnoise.system.documents import Whole, checked
 
 Maker = TypeVar("Maker")
@@ -52,6 +53,10 @@ class DataInfo:
         licence: of the data, with its source.
         class_names: what the labels 0, 1 ... are called, None where they have no names.
         class_counts: training examples of each class, None where nobody counted.
+        display: how an event is shown, None where its shape decides (``unnoise show display``).
+
+    Raises:
+        InputError: the display cannot show events of this shape.
     """
 
     name: str
@@ -68,6 +73,14 @@ class DataInfo:
     licence: str
     class_names: tuple[str, ...] | None = None
     class_counts: tuple[int, ...] | None = None
+    display: Display | None = None
+
+    def __post_init__(self) -> None:
+        if self.display is not None and not self.display.takes(self.shape):
+            raise InputError(
+                f"events of shape {short(self.shape)} cannot be shown as display = "
+                f"{short(spec(self.display)['kind'])}; without it, their shape decides."
+            )
 
     @property
     def channels(self) -> int:
@@ -77,7 +90,7 @@ class DataInfo:
     def space(self) -> Space:
         """What an event is."""
         moments = Moments(self.mean, self.variance, self.covariance)
-        return Space(self.shape, self.levels, self.offset, self.scale, moments)
+        return Space(self.shape, self.levels, self.offset, self.scale, moments, self.display)
 
     @property
     def labels(self) -> Labels | None:
@@ -201,6 +214,8 @@ def info_fields(info: DataInfo) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Serialise a DataInfo: plain values for a header, and tensors for a payload."""
     known = {f.name: getattr(info, f.name) for f in fields(info)}
     values = {k: v for k, v in known.items() if not isinstance(v, Tensor) and v is not None}
+    if info.display is not None:
+        values["display"] = spec(info.display)
     tensors = {k: v for k, v in known.items() if isinstance(v, Tensor)}
     return values, tensors
 
@@ -222,6 +237,8 @@ def info_from(values: object, tensors: Mapping[str, Tensor]) -> DataInfo:
     read: dict[str, Any] = {"classes": None, "levels": None, "covariance": None, **known, **tensors}
     listed = {k: tuple(cast(list[Any], v)) for k, v in read.items() if isinstance(v, list)}
     read.update(listed)
+    if read.get("display") is not None:
+        read["display"] = build("display", read["display"], f"{what}: display")
     return DataInfo(**read)
 
 
@@ -243,6 +260,7 @@ class _Values(TypedDict):
     licence: str
     class_names: NotRequired[list[str] | None]
     class_counts: NotRequired[list[Whole] | None]
+    display: NotRequired[dict[str, Any] | None]
 
 
 def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:

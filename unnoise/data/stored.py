@@ -3,6 +3,7 @@
 import hashlib
 from abc import ABC
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, final
 
@@ -16,6 +17,7 @@ from unnoise.core.noise import Noise
 from unnoise.data.base import Batch, DataInfo, Dataset, letters_fit
 from unnoise.data.clouds import Clouds
 from unnoise.data.names import Refusal, writable
+from unnoise.spaces import Display
 
 _AT_ONCE = 8 << 20  # values in float64 when moments are taken
 _MOST_COVARIANCE = 1024
@@ -157,9 +159,10 @@ class TensorDataset(StoredDataset):
         class_names: what the labels are called.
         texts: a caption for each example ("" for none), or None.
         refused: files that were left out, and why.
+        display: how an event is shown; None where its shape decides.
 
     Raises:
-        InputError: empty, NaN, levels or labels out of range.
+        InputError: empty, NaN, levels or labels out of range, or a display of other shapes.
     """
 
     def __init__(
@@ -177,11 +180,13 @@ class TensorDataset(StoredDataset):
         class_names: tuple[str, ...] | None = None,
         texts: Sequence[str] | None = None,
         refused: Sequence[Refusal] = (),
+        display: Display | None = None,
     ) -> None:
         labels = None if labels is None else labels.long()
         info = describe(
             name, stored, labels, levels, low, high, licence=licence, class_names=class_names
         )
+        info = replace(info, display=display)
         super().__init__(
             info, stored, labels, dequantize=dequantize, law=law, texts=texts, refused=refused
         )

@@ -204,6 +204,10 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
         with at_most(4 * numbers + 1_000_000, 4 * len(state) + 1_000, other):
             model = _built(recipe["model"])
         sampling = _sampling(model.sampling_kind, recipe.get("sampling", {}), document["format"])
+        info = None
+        if "data" in document:
+            known = {k.removeprefix("data."): v for k, v in tensors.items() if k[:5] == "data."}
+            info = info_from(document["data"], known)
     except DamagedFileError:
         raise
     except InputError as error:
@@ -218,9 +222,7 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
     model.origin = file
     model.hidden = document.get("hidden")
     model.recipe = {k: v for k, v in recipe.items() if k not in ("model", "sampling")}
-    if "data" in document:
-        known = {k.removeprefix("data."): v for k, v in tensors.items() if k.startswith("data.")}
-        model.info = info_from(document["data"], known)
+    model.info = info
     return model.eval()
 
 

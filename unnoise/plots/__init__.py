@@ -1,6 +1,7 @@
 """Plots: contact sheets of samples, sampling trajectories, GIFs, scatter plots, loss curves."""
 
 from unnoise.plots.curves import loss_curve
+from unnoise.plots.drawings import Drawing
 from unnoise.plots.files import image_metadata, png_bytes, save_image
 from unnoise.plots.film import animate, film, forward_reverse
 from unnoise.plots.panels import Curves, Line, Plane, lattice, panels
@@ -10,6 +11,7 @@ from unnoise.plots.strip import evenly, strip
 
 __all__ = [
     "Curves",
+    "Drawing",
     "Line",
     "Plane",
     "animate",

@@ -18,6 +18,7 @@ def strip(
     captions: Sequence[str] | None = None,
     row_labels: Sequence[str] | None = None,
     scale: int | None = None,
+    cell: int = 64,
 ) -> "Image":
     """Samples at several times of a trajectory: a row is a sample, a column is a time.
 
@@ -26,6 +27,7 @@ def strip(
         captions: a line above each column, such as "sigma 20".
         row_labels: a line left of each row, such as the label.
         scale: side of the square that a pixel becomes; None chooses.
+        cell: what an image aims at where ``scale`` is None, in pixels.
 
     Returns:
         A Pillow image, N rows by len(frames) columns.
@@ -35,7 +37,7 @@ def strip(
     """
     check_frames(frames)
     cells = torch.stack(list(frames), 1).flatten(0, 1)
-    return sheet(cells, len(frames), None, row_labels, scale, column_labels=captions, cell=64)
+    return sheet(cells, len(frames), None, row_labels, scale, column_labels=captions, cell=cell)
 
 
 def check_frames(frames: Sequence[Tensor]) -> None:

@@ -12,19 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.catalogue.registry import written
+from unnoise.catalogue.registry import build, written
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
 from unnoise.denoisers import Guidance
 from unnoise.models import Classifier, Diffusion, Model
-from unnoise.plots import film, save_image, scatter, sheet, walk_film
+from unnoise.plots import Drawing, save_image
 from unnoise.processes import GaussianProcess
 from unnoise.recipes.load import plain
 from unnoise.solvers import Grid, Solver
+from unnoise.spaces import Picture, display_of
 from unnoise.system.files import sweep, write_atomic
 
-SUFFIXES = (".png", ".gif", ".npz", "a folder")
+SUFFIXES = (".png", ".gif", ".npz")  # of one file; a name without any is a folder of files
 
 
 def info_of(model: Model) -> DataInfo:
@@ -43,21 +44,14 @@ def whose_labels(model: Diffusion, guide: Any) -> Diffusion | Classifier:
     return guide if isinstance(guide, Classifier) else model
 
 
-def is_picture(info: DataInfo) -> bool:
-    """Whether an event is an image with levels."""
-    return info.levels is not None and len(info.shape) == 3 and info.channels in (1, 3)
+def drawing_of(info: DataInfo) -> Drawing:
+    """What draws events of this data."""
+    return build("drawing", display_of(info.space).drawing)
 
 
-def check_drawable(info: DataInfo) -> None:
-    """Refuse events that are neither pictures with levels nor points in the plane.
-
-    Raises:
-        InputError: says what to do instead.
-    """
-    if not is_picture(info) and info.shape != (2,):
-        raise InputError(
-            f"events of shape {info.shape} cannot be drawn; write them to a .npz file."
-        )
+def visible(info: DataInfo, x: Tensor) -> Tensor:
+    """What is drawn of modelled values (N, *event); see ``Display.visible``."""
+    return display_of(info.space).visible(info.space, x.cpu())
 
 
 def columns_for(model: Diffusion, n: int) -> int:
@@ -69,9 +63,8 @@ def columns_for(model: Diffusion, n: int) -> int:
 
 def sheet_size(model: Diffusion) -> int:
     """How many samples show a model well: a few of each class, or a cloud of points."""
-    if not is_picture(info_of(model)):
-        return 1000
-    return 4 * model.classes if model.classes and model.classes <= 16 else 64
+    few = 4 * model.classes if model.classes and model.classes <= 16 else 64
+    return max(few, drawing_of(info_of(model)).least)
 
 
 def recipe_of(model: Diffusion, how: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +89,7 @@ def draw(
     labels: Tensor | None = None,
     columns: int | None = None,
 ) -> None:
-    """A sheet of samples, or a scatter of points.
+    """A sheet of samples, such as a contact sheet of images or a scatter plot of points.
 
     Arguments:
         model: whose samples they are.
@@ -107,12 +100,9 @@ def draw(
         columns: of the sheet.
     """
     info = info_of(model)
-    if is_picture(info):
-        grid = sheet(info.to_bytes(x.cpu()), columns=columns or columns_for(model, len(x)))
-        save_image(grid, path, about or {})
-    else:
-        check_drawable(info)
-        save_image(scatter(x.cpu(), labels=labels), path, about or {})
+    columns = columns or columns_for(model, len(x))
+    sheet = drawing_of(info).sheet(visible(info, x), columns, labels)
+    save_image(sheet, path, about or {})
 
 
 def draw_walk(
@@ -120,11 +110,7 @@ def draw_walk(
 ) -> None:
     """A film of a walk from noise to data: each frame holds modelled values (N, *event)."""
     info = info_of(model)
-    if is_picture(info):
-        film([info.to_bytes(x.cpu()) for x in frames], path)
-    else:
-        check_drawable(info)
-        walk_film([x.cpu() for x in frames], path, labels=labels)
+    write_atomic(path, drawing_of(info).film([visible(info, x) for x in frames], labels))
 
 
 def turn(model: Model, n: int, label: int | None = None, first: int = 0) -> Tensor | None:
@@ -141,7 +127,7 @@ def write_arrays(
     """A .npz: ``images`` uint8 (N, H, W, C), or ``values`` float32 (N, *event); ``labels`` (N,)."""
     info = info_of(model)
     arrays: dict[str, Any] = {"unnoise": np.array(json.dumps(about))}
-    if is_picture(info):
+    if info.levels is not None and isinstance(display_of(info.space), Picture):
         arrays["images"] = info.to_bytes(x.cpu()).permute(0, 2, 3, 1).contiguous().numpy()
     else:
         arrays["values"] = info.to_stored(x.cpu()).float().numpy()
@@ -155,20 +141,28 @@ def write_arrays(
 def write_files(
     model: Diffusion, x: Tensor, labels: Tensor | None, folder: Path, about: Any
 ) -> None:
-    """One PNG a sample: ``00017.png``, or ``00017-3.png`` with its label; actual size."""
-    info = info_of(model)
-    if not is_picture(info):
-        raise InputError(
-            f"events of shape {info.shape} are no pictures; write them to a .npz file."
-        )
+    """One file a sample: ``00017.png``, or ``00017-3.png`` with its label; actual size.
+
+    Where pixels are not the event itself: ``00017.npy``, float32, shape ``event``, stored values.
+    """
     from PIL import Image
 
+    info = info_of(model)
+    whole = display_of(info.space).whole
     folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(info.to_bytes(x.cpu())):
+    for i, event in enumerate(visible(info, x) if whole else info.to_stored(x.cpu())):
         label = "" if labels is None else f"-{int(labels[i])}"
-        pixels = image[0] if len(image) == 1 else image.permute(1, 2, 0)
-        one = Image.fromarray(pixels.contiguous().numpy())
-        save_image(one, folder / f"{about.get('first', 0) + i:05d}{label}.png", about)
+        name = f"{about.get('first', 0) + i:05d}{label}"
+        if whole:
+            pixels = event[0] if len(event) == 1 else event.permute(1, 2, 0)
+            one = Image.fromarray(pixels.contiguous().numpy())
+            save_image(one, folder / f"{name}.png", about)
+        else:
+            stream = io.BytesIO()
+            np.save(stream, event.float().numpy(), allow_pickle=False)
+            # Readers stop where the array ends; behind it stands how it was made, as in a PNG.
+            told = json.dumps({"unnoise": about}).encode()
+            write_atomic(folder / f"{name}.npy", stream.getvalue() + told)
 
 
 def check_target(path: Path) -> str:
@@ -180,10 +174,8 @@ def check_target(path: Path) -> str:
         ".png", ".gif", ".npz" or "" for a folder.
     """
     suffix = path.suffix.lower()
-    if suffix not in (".png", ".gif", ".npz", ""):
-        raise InputError(
-            f"{path}: give a name that ends in {', '.join(SUFFIXES[:3])}, or {SUFFIXES[3]}."
-        )
+    if suffix not in (*SUFFIXES, ""):
+        raise InputError(f"{path}: give a name that ends in {', '.join(SUFFIXES)}, or a folder.")
     if suffix and path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file in it.")
     if not path.resolve().parent.is_dir():
@@ -193,9 +185,9 @@ def check_target(path: Path) -> str:
     if suffix:
         sweep(path.parent, path.name.__eq__)
     elif path.is_dir():
-        half_written = sweep(path, re.compile(r"\d{5,}(-\d+)?\.png").fullmatch)
+        half_written = sweep(path, re.compile(r"\d{5,}(-\d+)?\.(png|npy)").fullmatch)
         whole = (p for p in path.iterdir() if p not in half_written)
-        if any(p.suffix != ".png" or not _is_ours(p, ".png") for p in whole):
+        if any(p.suffix not in (".png", ".npy") or not _is_ours(p, p.suffix) for p in whole):
             raise InputError(f"folder {path} holds other files. Give a new or empty one.")
     return suffix
 
@@ -206,6 +198,8 @@ def _is_ours(path: Path, suffix: str) -> bool:
         return False
     with path.open("rb") as stream:
         content = stream.read(1 << 20)
+        stream.seek(max(0, path.stat().st_size - 65_536))
+        content += stream.read()  # the end of a .npy file
     return b"unnoise" in content if suffix else False
 
 

@@ -1,7 +1,8 @@
-"""Event spaces: shape, levels, affine map to modelled values, moments; and classes with counts."""
+"""Event spaces: shape, levels, affine map, moments, how events are shown; classes with counts."""
 
+from unnoise.spaces.display import Display, InPlane, Picture, display_of
 from unnoise.spaces.labels import Labels
 from unnoise.spaces.moments import Moments
 from unnoise.spaces.space import Space
 
-__all__ = ["Labels", "Moments", "Space"]
+__all__ = ["Display", "InPlane", "Labels", "Moments", "Picture", "Space", "display_of"]

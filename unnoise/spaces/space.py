@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
+from unnoise.spaces.display import Display
 from unnoise.spaces.moments import Moments
 
 _TOGETHER = 4096  # places of all events that are computed together
@@ -28,6 +29,7 @@ class Space:
         levels: number of levels of a stored value, None for continuous data.
         offset, scale: of the affine map.
         moments: of the modelled values, where they are known.
+        display: how an event is shown, where the data set says so (see ``display_of``).
     """
 
     shape: tuple[int, ...]
@@ -35,6 +37,7 @@ class Space:
     offset: float = 0.0
     scale: float = 1.0
     moments: Moments | None = field(default=None, compare=False, repr=False)
+    display: Display | None = field(default=None, compare=False)
 
     def to_model(self, stored: Tensor, u: Tensor | float = 0.5) -> Tensor:
         """Modelled values (B, *shape), float32, of stored ones; ``u`` is the place in a level."""

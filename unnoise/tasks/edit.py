@@ -17,7 +17,8 @@ from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
 from unnoise.models import Diffusion, Imputation, Measurement
 from unnoise.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.plots import save_image, sheet
-from unnoise.recipes.pictures import info_of, is_picture
+from unnoise.recipes.pictures import info_of
+from unnoise.spaces import Picture, display_of
 
 
 @dataclass(frozen=True)
@@ -155,8 +156,10 @@ def read(path: Path, info: DataInfo, event: Sequence[int]) -> Tensor:
 
 
 def _picture(info: DataInfo) -> None:
-    if not is_picture(info):
-        raise InputError(f"this model makes events of shape {info.shape}, which are no pictures.")
+    if info.levels is None or not isinstance(display_of(info.space), Picture):
+        raise InputError(
+            f"this model makes events of shape {info.shape}, which are no pictures with levels."
+        )
 
 
 def _pixels(path: Path, look: Look) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -12,7 +12,7 @@ from unnoise.core.errors import InputError
 from unnoise.evaluation import Evaluation
 from unnoise.models import Diffusion
 from unnoise.plots import loss_curve
-from unnoise.recipes.pictures import check_drawable, draw, info_of, sheet_size, turn
+from unnoise.recipes.pictures import draw, sheet_size, turn
 from unnoise.system.files import write_atomic
 from unnoise.system.memory import with_less
 from unnoise.tasks.evaluate import evaluate
@@ -55,7 +55,6 @@ class SampleSheets:
         if not (event.again and path.exists()):
             with run.averaged() as model:
                 if isinstance(model, Diffusion):
-                    check_drawable(info_of(model))
                     self.folder.mkdir(parents=True, exist_ok=True)
                     n = sheet_size(model)
                     x = frugally(model, partial(model.sample, n))

@@ -16,9 +16,10 @@ from unnoise.data import Batch, Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.models import Diffusion
 from unnoise.networks import null_condition
-from unnoise.plots import Plane, animate, evenly, panels, scatter_strip, strip
-from unnoise.recipes.pictures import drawable, info_of, is_picture, size_of
+from unnoise.plots import Plane, animate, evenly, panels
+from unnoise.recipes.pictures import drawable, drawing_of, info_of, size_of, visible
 from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
+from unnoise.spaces import InPlane, display_of
 from unnoise.views.base import (
     Drawn,
     Unconditional,
@@ -149,7 +150,7 @@ class Chain(View):
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
         process, size = model.process, size_of(data.info)
         times = ratio_times(process, size, self.steps)
-        count = self.count if is_picture(info_of(model)) else max(self.count, 1000)
+        count = max(self.count, drawing_of(info_of(model)).least)
         noise = Noise(self.seed, range(count))
         batch = chosen(data, noise.child("data"))
         out = forward_walk(process, batch.x, times.flip(0), noise.child("out"))
@@ -183,7 +184,7 @@ class FewSteps(View):
 
     def draw(self, model: Diffusion, data: Dataset) -> Drawn:
         process, size, info = model.process, size_of(data.info), info_of(model)
-        count = self.count if is_picture(info) else max(self.count, 1000)
+        count = max(self.count, drawing_of(info).least)
         noise = Noise(self.seed, range(count))
         start = process.prior((count, *info.shape)).sample(noise.child("start"))
         cond = null_condition(model.network, count)
@@ -198,14 +199,12 @@ class FewSteps(View):
             at = at[:1] * (columns - len(at)) + at  # fewer states: the noise again
             rows.append([drawable(process, size, times[i]) * walk[i] for i in at])
         names = [f"{steps} steps" for steps in self.counts]
-        if is_picture(info):
-            order = [(k, j) for j in range(count) for k in range(len(rows))]
+        if not isinstance(display_of(info.space), InPlane):
             frames = [
-                torch.stack([info.to_bytes(rows[k][i][j : j + 1])[0] for k, j in order])
+                visible(info, torch.stack([row[i] for row in rows], 1).flatten(0, 1))
                 for i in range(columns)
             ]
-            return Drawn(strip(frames, row_labels=[names[k] for k, _ in order]), [])
-        needs_plane(data, "ddim")
+            return Drawn(drawing_of(info).strip(frames, None, names * count, None), [])
         view, heat = view_of(data), density(law_of(data, process), 0.0, view_of(data))
         grid = [
             [Plane(view, name if i == 0 else "", heat, points=x) for i, x in enumerate(row)]
@@ -259,11 +258,9 @@ def states_picture(
     states: Sequence[tuple[Tensor, Tensor]],
     labels: Tensor | None,
 ) -> "Image":
-    """States (t, x) as columns of pictures, or as clouds side by side."""
+    """States (t, x) as columns of the strip that the data's own drawing makes."""
     info = info_of(model)
     process = model.process
     shown = [drawable(process, size, t) * x for t, x in states]
     captions = [f"{a:.0f}°" for a in degrees(process, size, torch.stack([t for t, _ in states]))]
-    if is_picture(info):
-        return strip([info.to_bytes(x) for x in shown], captions)
-    return scatter_strip(shown, captions, labels)
+    return drawing_of(info).strip([visible(info, x) for x in shown], captions, None, labels)
