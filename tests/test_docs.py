@@ -42,7 +42,7 @@ def test_readme_names_every_kind(document):
     from tests.kinds import FAMILIES
     from unnoise.catalogue.registry import names
 
-    importlib.import_module("unnoise.tasks")  # registers the views
+    importlib.import_module("unnoise.views")  # registers the views
     rows = re.findall(r"^\| (.*?) \| (`.*`) \|$", (ROOT / document).read_text("utf-8"), re.M)
     told = {}
     for family, kinds in rows:

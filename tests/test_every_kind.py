@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import unnoise.cli.app
-import unnoise.tasks  # noqa: F401  (registers the families above the models)
+import unnoise.views  # noqa: F401  (registers the families above the models)
 from tests.kinds import FILL, every, make
 from unnoise.catalogue import registry
 from unnoise.catalogue.construction import note_of

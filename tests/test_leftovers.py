@@ -16,8 +16,8 @@ from tests.pictures import fill, place, some_shards
 from unnoise.data import Look, ShardedPictures, write_index
 from unnoise.data.pictures.indices import read_index
 from unnoise.evaluation import Judge
-from unnoise.recipes import pictures
 from unnoise.system.files import half_written, left_behind, sweep, write_atomic
+from unnoise.tasks import output as pictures
 
 KILLED = """
 import os, signal

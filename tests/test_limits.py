@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-import unnoise.tasks  # noqa: F401  (registers the families above the models)
+import unnoise.views  # noqa: F401  (registers the families above the models)
 from tests.answers import HUGE, SECONDS, answer
 from tests.kinds import FAMILIES, FILL, NEEDED
 from tests.small import diffusion, points

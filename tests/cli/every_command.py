@@ -94,7 +94,7 @@ def run(number: int, words: list[str]) -> None:
 if __name__ == "__main__":
     if "shuffled" in sys.argv:
         shuffle()
-    importlib.import_module("unnoise.tasks")  # what every command would import
+    importlib.import_module("unnoise.views")  # what every command would import
     pictures = sys.argv[1]
     digits = DIGITS.replace("[training]", "[training]\nhalf_lives = [64.0]")
     Path("digits.toml").write_text(digits)

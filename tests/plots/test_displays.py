@@ -21,9 +21,9 @@ from unnoise.core.noise import Noise
 from unnoise.data import TensorDataset, digits, info_fields, info_from
 from unnoise.models import files, load
 from unnoise.plots import image_metadata
-from unnoise.recipes import pictures
 from unnoise.spaces import Display, Moments, Space, display_of
 from unnoise.spaces.display import Planes, Signal, Table, stretched, to_pixels
+from unnoise.tasks import output as pictures
 
 SHAPES = [(1, 8, 8), (3, 4, 6), (2,), (1, 64), (2, 300), (5, 1), (4, 8, 8), (12, 4, 4)]
 SHAPES += [(11, 3, 3), (3,), (1,), (700,), (7, 2, 2, 2)]

@@ -15,7 +15,7 @@ from unnoise.data import Dataset, checkerboard, valleys
 from unnoise.denoisers import Mixture
 from unnoise.models import Diffusion
 from unnoise.processes import VE, VP, Cosine, Rectified
-from unnoise.recipes.pictures import drawable, size_of
+from unnoise.tasks.output import drawable, size_of
 from unnoise.testing.compare import draw, worst
 from unnoise.views import Unconditional, View
 from unnoise.views.base import (

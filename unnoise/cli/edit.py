@@ -79,8 +79,8 @@ def edit(
     """
     from unnoise.cli.progress import counted
     from unnoise.core.errors import InputError
-    from unnoise.recipes import pictures
     from unnoise.tasks import edit as editing
+    from unnoise.tasks import output as pictures
 
     asked = {
         "--inpaint": inpaint,
@@ -100,7 +100,7 @@ def edit(
         raise InputError(f"--between takes two pictures; given {len(files)}.")
     if guide is not None and (between or relabel is not None):
         raise InputError(f"{chosen[0]} walks the model's own ODE; leave --guide out.")
-    model = load_model(run, plugin, threads)
+    model = load_model(run, plugin, threads, "Walks")
     if out is not None and pictures.check_target(Path(out)) != ".png":
         raise InputError(f"{out}: an edit is shown as one .png; give it that suffix.")
     leader = guide_of(guide, plugin)

@@ -72,7 +72,7 @@ def evaluate(
     Example: unnoise evaluate runs/digits -n 1000
     """
     from unnoise.core.errors import InputError
-    from unnoise.models import Classifier
+    from unnoise.models import Classifies, Draws, needs
     from unnoise.system import parallel
     from unnoise.tasks import evaluate as measure
     from unnoise.tasks.classify import classify
@@ -80,7 +80,7 @@ def evaluate(
     from unnoise.tasks.listeners import check_json, write_json
     from unnoise.tasks.own_data import own_data
 
-    model = load_model(run, plugin, threads, draws=False)
+    model = load_model(run, plugin, threads, None)
     parallel.join()
     changes = {"count": n, "seed": seed, "likelihood": nll, "metrics": metrics_of(metrics)}
     settings = with_changes(settings_of(model), **changes)
@@ -92,7 +92,7 @@ def evaluate(
     path = Path(out) if out is not None else folder / "metrics.json"
     check_json(path)
     held_out = own_data(model, "test", data if against is None else against)
-    if isinstance(model, Classifier):
+    if isinstance(model, Classifies):
         others = {"n": n, "nll": nll, "metrics": metrics}
         useless = [*how, *(name for name, v in others.items() if v is not None)]
         if useless:
@@ -102,6 +102,7 @@ def evaluate(
         result = classify(model, settings, held_out)
         rows = levels(result)
     else:
+        needs(model, Draws, run)
         train = own_data(model, "train", data)
         result = measure(model, settings, cache=folder, train=train, held_out=held_out, **how)
         rows = figures(result) if parallel.rank() == 0 else []

@@ -15,7 +15,6 @@ from unnoise.cli.options import (
     find_run,
     finish,
     load_model,
-    with_error,
 )
 
 
@@ -61,22 +60,14 @@ def likelihood(
 
     Example: unnoise likelihood runs/digits --data digits:test -n 100 --exact
     """
-    import io
-    from dataclasses import replace
-
-    import numpy as np
-
     from unnoise.core.errors import InputError
-    from unnoise.evaluation import likelihood_figures as of
-    from unnoise.evaluation.report import known
     from unnoise.likelihood import ExactTrace, GaussianProbes, Hutchinson
     from unnoise.system import parallel
-    from unnoise.system.files import write_atomic
+    from unnoise.tasks import likelihood as task
     from unnoise.tasks.evaluate import settings_of, with_changes
-    from unnoise.tasks.listeners import write_json
     from unnoise.tasks.own_data import other_data, own_data
 
-    model = load_model(run, plugin, threads)
+    model = load_model(run, plugin, threads, "HasLikelihood")
     chosen = own_data(model, "test") if data is None else other_data(data, model)
     found = find_run(run)
     folder = Path(out) if out is not None else (found if found.is_dir() else found.parent)
@@ -92,36 +83,12 @@ def likelihood(
     elif gaussian or probes is not None:
         changes["divergence"] = (GaussianProbes if gaussian else Hutchinson)(probes or 1)
     settings = with_changes(settings_of(model), **changes)
-    how = replace(settings, likelihood=n).of_likelihood(of.HeldOutLikelihood())
     parallel.join()
-    found, each = of.likelihood(model, chosen, how, seed)
-    found |= of.likelihood_sensitivity(model, chosen, how, seed)
-    if bound is not None:
-        found |= of.bound(model, chosen, n, seed, bound)
-    figures: dict[str, Any] = {name: known(value) for name, value in found.items()}
+    figures, arrays = task.likelihood(model, chosen, settings, n, seed, bound)
+    path, each = task.write(folder, figures, arrays)
     if parallel.rank() > 0:
         return
-    stream = io.BytesIO()
-    arrays: dict[str, Any] = {name: value.numpy() for name, value in each.items()}
-    np.savez_compressed(stream, **arrays)
-    write_atomic(folder / "likelihood.npz", stream.getvalue())
-    write_json(folder / "likelihood.json", figures)
-    count, calls = figures["likelihood_count"], figures["likelihood_calls"]
     if not (quiet or json):
-        unit, name = ("bits/dim", "bits_per_dim") if "bits_per_dim" in figures else ("nats", "nats")
-        typer.echo(
-            f"{with_error(figures, name)} {unit} (n={count}, {calls} calls each; "
-            f"density of the data with noise sigma {figures['likelihood_sigma']:g})"
-        )
-        typer.echo(
-            f"changes (first {figures['sensitivity_count']}): half the steps "
-            f"{figures['sensitivity_steps']:+.2g}, ending at half the noise "
-            f"{figures['sensitivity_end']:+.2g}, asking at twice sigma "
-            f"{figures['sensitivity_begin']:+.2g}"
-        )
-        if bound is not None:
-            of = ", of the levels themselves" if name == "bits_per_dim" else ""
-            told = with_error(figures, f"elbo_{name}")
-            typer.echo(f"{told} {unit} by the bound of {bound} steps{of}")
-    path = folder / "likelihood.json"
-    finish(f"wrote {path} and {folder / 'likelihood.npz'}", {"wrote": str(path), **figures}, json)
+        for line in task.told(figures, bound):
+            typer.echo(line)
+    finish(f"wrote {path} and {each}", {"wrote": str(path), **figures}, json)

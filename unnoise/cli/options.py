@@ -77,33 +77,29 @@ def inside(run: str, folder: str, name: str = "") -> Path:
     return place / f"{time.strftime('%Y%m%d-%H%M%S')}{name}.png"
 
 
-def load_model(run: str, plugins: list[str] | None, threads: int | None, draws: bool = True) -> Any:
+def load_model(
+    run: str, plugins: list[str] | None, threads: int | None, ability: str | None = "Draws"
+) -> Any:
     """The model of a run; ``threads`` counts for the whole command.
 
     Arguments:
         run: its folder, name or file.
         plugins: Python files to load first.
         threads: CPU threads.
-        draws: refuse a model that draws nothing.
+        ability: what it must be able to, by the name in ``unnoise.models``; None asks nothing.
     """
-    from unnoise.core.errors import InputError
-    from unnoise.models import Diffusion, load
+    from unnoise import models
     from unnoise.system.threads import set_threads
 
     if threads is not None:
         set_threads(threads)
-    model = load(find_run(run), tuple(plugins or ()))
-    if draws and not isinstance(model, Diffusion):
-        raise InputError(
-            f"{run} holds a {type(model).__name__}, which draws nothing. Give a run that does; "
-            f"this one can guide it: --guide {run}."
-        )
-    return model
+    model = models.load(find_run(run), tuple(plugins or ()))
+    return model if ability is None else models.needs(model, getattr(models, ability), run)
 
 
 def guide_of(run: str | None, plugins: list[str] | None) -> Any:
     """What --guide names; None stays None."""
-    return None if run is None else load_model(run, plugins, None, draws=False)
+    return None if run is None else load_model(run, plugins, None, None)
 
 
 def guidance_of(text: str | None) -> Any:
@@ -223,6 +219,8 @@ _BESIDE = re.compile(  # told with another figure, or in the file alone
 
 def figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows of the table that ``evaluate`` and ``demo`` print: our figures in words, any other."""
+    from unnoise.tasks.likelihood import with_error
+
     rows: list[tuple[str, str]] = []
     ours = {k: with_error(found, k) for k in found if k in _WORDS or k == "recall"}
     told = defaultdict(lambda: "unknown", {**found, **ours})
@@ -242,10 +240,3 @@ def levels(found: dict[str, Any]) -> list[tuple[str, str]]:
         (f"sigma / alpha = {level:.3g}", f"accuracy {right:.3f}, -log p {nats:.3f} nats")
         for level, right, nats in each
     ]
-
-
-def with_error(found: dict[str, Any], name: str) -> str:
-    """A figure with its standard error, where it has one."""
-    value, error = found[name], found.get(f"{name}_standard_error")
-    told = "unknown" if value is None else f"{value:.3f}"
-    return told + ("" if error is None else f" ± {error:.3f}")

@@ -63,18 +63,20 @@ def sample(
     import time
 
     from unnoise.cli.progress import Walking
-    from unnoise.models import distributed
-    from unnoise.recipes import pictures
+    from unnoise.models import Walks, needs
     from unnoise.system import parallel
+    from unnoise.tasks import output
+    from unnoise.tasks import sample as task
 
     parallel.join()
     model = load_model(run, plugin, threads)
     target = Path(out) if out is not None else inside(run, "samples", f"-s{seed}")
-    suffix = pictures.check_target(target)
+    if output.check_target(target) == ".gif":
+        needs(model, Walks, run)
     began = time.perf_counter()
     leader = guide_of(guide, plugin)
-    asked = pictures.whose_labels(model, leader)
-    wanted = None if label is None else pictures.info_of(asked).label(label)
+    asked = output.whose_labels(model, leader)
+    wanted = None if label is None else output.info_of(asked).label(label)
     how: dict[str, Any] = {
         "seed": seed,
         "label": wanted,
@@ -85,36 +87,25 @@ def sample(
         "first": first,
         "exact": not fast,
     }
-    about = {"model": run, "n": n, **pictures.recipe_of(model, how)}
+    about = {"model": run, "n": n, **output.recipe_of(model, how)}
     if leader is not None:
         if guidance is None:
-            del about["guidance"]  # the model's own is not what a guide takes
+            about.pop("guidance", None)  # the model's own is not what a guide takes
         about["guide"] = guide
         how["guide"] = leader
-    labels = pictures.turn(asked, n, wanted, first)
     walking = Walking(quiet or json)
-    frames: list[Any] = []
-    x: Any = None
+    frames: list[task.Frame] = []
     try:
-        for step in distributed.walk(model, n, **how):
-            x = step.x
-            sigma, frame = pictures.shown(model, x, step.s)
-            walking.see(sigma, step.index + 1)
-            if suffix == ".gif":
-                frames.append(frame)
+        for frame in task.frames(model, n, **how):
+            walking.see(frame.sigma, frame.steps)
+            # A film shows every step, all else the last.
+            frames = [*frames, frame] if target.suffix.lower() == ".gif" else [frame]
     finally:
         walking.close()
     if parallel.rank() > 0:
         return
-    if suffix == ".gif":
-        pictures.draw_walk(model, frames, target, labels)
-    elif suffix == ".png":
-        columns = None if label is None else max(1, round(n**0.5))
-        pictures.draw(model, x, target, about, labels, columns)
-    elif suffix == ".npz":
-        pictures.write_arrays(model, x, labels, target, about)
-    else:
-        pictures.write_files(model, x, labels, target, about)
+    columns = None if label is None else max(1, round(n**0.5))
+    task.write(model, frames, target, about, output.turn(asked, n, wanted, first), columns)
     seconds = time.perf_counter() - began
     if not (quiet or json):
         typer.echo(f"{n} samples in {seconds:.1f} s")

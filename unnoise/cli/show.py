@@ -40,11 +40,14 @@ def show(
 
     Example: unnoise show runs/moons paths -o paths.png
     """
-    from unnoise import recipes  # registers everything
+    from importlib import import_module
+
+    from unnoise import recipes
     from unnoise.catalogue import registry
     from unnoise.catalogue.schema import among
     from unnoise.core.errors import InputError
 
+    import_module("unnoise.views")  # registers everything
     for path in plugin or []:
         registry.load_plugin(path)
     of_a_run = what is not None and name is not None and what not in registry.families()
@@ -88,11 +91,11 @@ def _view(
     """Draw a view of a run, and say what it shows."""
     from unnoise.catalogue.registry import spec
     from unnoise.core.errors import InputError
-    from unnoise.recipes.pictures import check_target
+    from unnoise.tasks.output import check_target
     from unnoise.tasks.own_data import own_data
 
     view = made("view", name, "view")
-    model = load_model(run, plugin, threads)
+    model = load_model(run, plugin, threads, "Walks")
     found = find_run(run)
     folder = found if found.is_dir() else found.parent
     kind = spec(view)["kind"]
@@ -201,6 +204,7 @@ def _thing(path: Path) -> str:
     from unnoise.catalogue.registry import spec
     from unnoise.recipes.load import plain
 
-    return "\n".join(
-        [*lines, "", toml({"model": spec(model), "sampling": plain(model.sampling)}).rstrip()]
-    )
+    tables = {"model": spec(model)}
+    if model.sampling is not None:
+        tables["sampling"] = plain(model.sampling)
+    return "\n".join([*lines, "", toml(tables).rstrip()])

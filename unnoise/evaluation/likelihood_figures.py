@@ -14,7 +14,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.evaluation.metric import Metric
 from unnoise.likelihood import Divergence, Hutchinson, Likelihood, bits_per_dim
-from unnoise.models import Model, OdeModel, distributed
+from unnoise.models import HasLikelihood, Model, OdeModel, distributed, needs
 
 
 @register("metric", "likelihood")
@@ -45,13 +45,13 @@ class HeldOutLikelihood(Metric):
     def __call__(
         self, drawn: Dataset, train: Dataset, held_out: Dataset, model: Model, noise: Noise
     ) -> dict[str, float]:
-        if not isinstance(model, OdeModel):
+        if not isinstance(model, HasLikelihood):
             return {}
         return likelihood(model, held_out, self, noise.seed)[0]
 
 
 def likelihood(
-    model: OdeModel, data: Dataset, settings: HeldOutLikelihood, seed: int
+    model: Model, data: Dataset, settings: HeldOutLikelihood, seed: int
 ) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Log-likelihood of data given its labels: bits a dimension, or nats for continuous data.
 
@@ -61,20 +61,21 @@ def likelihood(
     """
     info = data.info
     count = min(len(data), settings.count or len(data))
-    how = _how(model, settings)
+    able, how = needs(model, HasLikelihood), _how(model, settings)
     results: list[Likelihood] = []
     # More draws say nothing new of data that has no levels.
     for k in range((settings.draws or 1) if info.levels is not None else 1):
         x, cond = dequantised(model, data, count, seed, k)
-        results.append(distributed.likelihood(model, x, cond, seed=seed + k, **how))
+        results.append(distributed.likelihood(able, x, cond, seed + k, **how))
     log_prob = torch.stack([r.log_prob for r in results])
     each: dict[str, Tensor] = {"log_prob": log_prob.mean(0)}
     found: dict[str, float] = {
         "likelihood_count": count,
         "likelihood_draws": len(results),
         "likelihood_calls": results[0].calls,
-        "likelihood_sigma": round(math.tan(float(model.process.angle(how["t"]))), 6),
     }
+    if isinstance(model, OdeModel):
+        found["likelihood_sigma"] = round(math.tan(float(model.process.angle(how["t"]))), 6)
     errors = torch.stack([r.standard_error for r in results])
     if info.levels is None:
         found["nats"] = float(log_prob.mean())
@@ -124,12 +125,12 @@ def bound(
 
 
 def dequantised(
-    model: OdeModel, data: Dataset, count: int, seed: int, draw: int = 0
+    model: Model, data: Dataset, count: int, seed: int, draw: int = 0
 ) -> tuple[Tensor, Condition | None]:
     """The first examples as modelled values, each anywhere in its level, and their conditions."""
     noise = Noise(seed, range(count)).child("likelihood")
     batch = data.batch(torch.arange(count), noise.child(draw))
-    return batch.x, batch.cond if model.classes else None
+    return batch.x, batch.cond if model.classes or model.reads else None
 
 
 def _standard_error(each: Tensor) -> float:
@@ -137,7 +138,10 @@ def _standard_error(each: Tensor) -> float:
     return float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan
 
 
-def _how(model: OdeModel, settings: HeldOutLikelihood) -> dict[str, Any]:
+def _how(model: Model, settings: HeldOutLikelihood) -> dict[str, Any]:
+    """Arguments of a likelihood by an ODE; of any other there are none."""
+    if not isinstance(model, OdeModel):
+        return {}
     process, sigma = model.process, settings.sigma
     return {
         "t": process.t_min if sigma is None else float(process.time(math.atan(sigma))),

@@ -68,6 +68,10 @@ class Classifier(Model):
     def classes(self) -> int:
         return self.network.classes
 
+    def why_not(self, ability: type) -> str:
+        """Why it has not an ability."""
+        return "draws nothing. It can guide a run that does, by --guide"
+
     def as_guide(self) -> Guide:
         """Guidance by p(y | x_t)."""
         return ByClassifier(self.eval())

@@ -1,27 +1,21 @@
 """Diffusion models: a network, a process and an objective as one thing to train and sample."""
 
-from collections.abc import Iterator
-from typing import Any, ClassVar, final
+from typing import Any, final
 
 from torch import Tensor
-from typing_extensions import Unpack
 
 from unnoise.catalogue.registry import member, register
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
-from unnoise.denoisers import FixedSmall, GaussianDenoiser, Head, NetworkDenoiser, Variance
-from unnoise.likelihood.given import check_data
+from unnoise.denoisers import FixedSmall, Head, NetworkDenoiser, Variance
 from unnoise.models.base import Phase
 from unnoise.models.files import save
 from unnoise.models.ode_model import OdeModel
-from unnoise.models.plan import Plan, plan
-from unnoise.models.request import SampleKeywords, SampleRequest
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
 from unnoise.objectives import Loss, Objective, Regression
 from unnoise.processes import VP, GaussianProcess
-from unnoise.solvers import Step
 
 
 @register("model", "diffusion")
@@ -39,8 +33,6 @@ class Diffusion(OdeModel):
     Raises:
         InputError: the process is no schedule, or the head cannot work under it.
     """
-
-    sampling_kind: ClassVar[str | None] = "walk"
 
     def __init__(
         self,
@@ -86,57 +78,6 @@ class Diffusion(OdeModel):
 
     def phases(self) -> list[Phase]:
         return [Phase("diffusion", self.denoiser, self.loss)]
-
-    # -- sampling -------------------------------------------------------------------------------
-
-    def plan(self, request: SampleRequest, denoiser: GaussianDenoiser | None = None) -> Plan:
-        """Check a request and plan its walk once, for any of its samples; draws nothing.
-
-        Arguments:
-            request: what is asked.
-            denoiser: in place of the model's own, such as one that shares its calls with others.
-        """
-        return plan(self, request, denoiser)
-
-    def sample(
-        self, n: int, cond: Condition | None = None, **keywords: Unpack[SampleKeywords]
-    ) -> Tensor:
-        """Draw samples. Sample k of a seed is the same whatever ``n`` and ``first`` are.
-
-        Arguments:
-            n, cond, keywords: as of ``SampleRequest``.
-
-        Returns:
-            Modelled values, shape (n, *event), float32; ``model.info.to_bytes`` makes pictures.
-
-        Raises:
-            InputError: before the first network call, when an argument cannot be used.
-            NumbersError: the samples hold NaN or infinite numbers.
-        """
-        return self.plan(SampleRequest.of(n, cond, keywords)).sample()
-
-    def walk(
-        self, n: int, cond: Condition | None = None, **keywords: Unpack[SampleKeywords]
-    ) -> Iterator[Step]:
-        """The steps that ``sample`` takes, for films and progress; arguments as there."""
-        return self.plan(SampleRequest.of(n, cond, keywords)).walk()
-
-    def vary(self, x: Tensor, strength: float = 0.5, **keywords: Unpack[SampleKeywords]) -> Tensor:
-        """Variations of given data: some of the way to noise, and back another way.
-
-        Arguments:
-            x: modelled values, shape (B, *event).
-            strength: share of the way, in angle: near 0 keeps everything, 1 nothing.
-            keywords: as of ``sample``.
-
-        Returns:
-            One for each, shape (B, *event); another ``seed`` gives others.
-
-        References:
-            Meng et al., SDEdit, ICLR 2022, algorithm 1.
-        """
-        check_data(x, "the data to vary", self.shape)
-        return self.sample(len(x), **{**keywords, "near": (x, strength)})
 
     # -- files ----------------------------------------------------------------------------------
 

@@ -1,12 +1,13 @@
 """What follows from a denoiser alone: likelihoods, and the way between data and noise."""
 
 from abc import ABC
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor
+from typing_extensions import Unpack
 
 from unnoise.catalogue.ranges import LAST_SAMPLE, MOST_DRAWS, whole
 from unnoise.catalogue.registry import member
@@ -20,9 +21,11 @@ from unnoise.models.base import Generative
 from unnoise.models.conditions import Conditions, Labels
 from unnoise.models.guides import Guide, Weaker
 from unnoise.models.interpolation import carry, slerp
+from unnoise.models.plan import Plan, plan
+from unnoise.models.request import SampleKeywords, SampleRequest
 from unnoise.networks import Network
 from unnoise.processes import GaussianProcess
-from unnoise.solvers import DormandPrince, Solver
+from unnoise.solvers import DormandPrince, Solver, Step
 from unnoise.spaces.moments import Moments
 from unnoise.system.threads import set_threads
 
@@ -36,6 +39,7 @@ class OdeModel(Generative, ABC):
         denoiser: what believes.
     """
 
+    sampling_kind: ClassVar[str | None] = "walk"
     denoiser: NetworkDenoiser
 
     @final
@@ -57,6 +61,61 @@ class OdeModel(Generative, ABC):
     def as_guide(self) -> Guide:
         """Autoguidance: away from this model, which is the weaker one."""
         return Weaker(self.eval())
+
+    # -- sampling -------------------------------------------------------------------------------
+
+    @final
+    def plan(self, request: SampleRequest, denoiser: GaussianDenoiser | None = None) -> Plan:
+        """Check a request and plan its walk once, for any of its samples; draws nothing.
+
+        Arguments:
+            request: what is asked.
+            denoiser: in place of the model's own, such as one that shares its calls with others.
+        """
+        return plan(self, request, denoiser)
+
+    @final
+    def sample(
+        self, n: int, cond: Condition | None = None, **keywords: Unpack[SampleKeywords]
+    ) -> Tensor:
+        """Draw samples. Sample k of a seed is the same whatever ``n`` and ``first`` are.
+
+        Arguments:
+            n, cond, keywords: as of ``SampleRequest``.
+
+        Returns:
+            Modelled values, shape (n, *event), float32; ``model.info.to_bytes`` makes pictures.
+
+        Raises:
+            InputError: before the first network call, when an argument cannot be used.
+            NumbersError: the samples hold NaN or infinite numbers.
+        """
+        return self.plan(SampleRequest.of(n, cond, keywords)).sample()
+
+    @final
+    def walk(
+        self, n: int, cond: Condition | None = None, **keywords: Unpack[SampleKeywords]
+    ) -> Iterator[Step]:
+        """The steps that ``sample`` takes, for films and progress; arguments as there."""
+        return self.plan(SampleRequest.of(n, cond, keywords)).walk()
+
+    @final
+    def vary(self, x: Tensor, strength: float = 0.5, **keywords: Unpack[SampleKeywords]) -> Tensor:
+        """Variations of given data: some of the way to noise, and back another way.
+
+        Arguments:
+            x: modelled values, shape (B, *event).
+            strength: share of the way, in angle: near 0 keeps everything, 1 nothing.
+            keywords: as of ``sample``.
+
+        Returns:
+            One for each, shape (B, *event); another ``seed`` gives others.
+
+        References:
+            Meng et al., SDEdit, ICLR 2022, algorithm 1.
+        """
+        check_data(x, "the data to vary", self.shape)
+        return self.sample(len(x), **{**keywords, "near": (x, strength)})
 
     # -- likelihood -----------------------------------------------------------------------------
 

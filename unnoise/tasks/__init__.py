@@ -1,6 +1,5 @@
 """Tasks: what the commands do, one file a verb, for the command line and from Python alike."""
 
-from unnoise import views
 from unnoise.tasks.evaluate import evaluate
 from unnoise.tasks.trackers import TensorBoard, Tracker, WandB
 from unnoise.tasks.train import assemble, train
@@ -15,5 +14,4 @@ __all__ = [
     "evaluate",
     "train",
     "verify",
-    "views",
 ]

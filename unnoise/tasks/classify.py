@@ -8,15 +8,12 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.evaluation import Evaluation
-from unnoise.models import Classifier
 from unnoise.tasks.own_data import own_data
 
 LEVELS = 9
 
 
-def classify(
-    model: Classifier, settings: Evaluation, held_out: Dataset | None = None
-) -> dict[str, Any]:
+def classify(model: Any, settings: Evaluation, held_out: Dataset | None = None) -> dict[str, Any]:
     """Accuracy and -log p(y | x_t) of held-out examples at levels spread over the practised ones.
 
     Arguments:

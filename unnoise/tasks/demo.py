@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from unnoise.core.errors import InputError
-from unnoise.models import Diffusion, load
+from unnoise.models import OdeModel, load
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
-from unnoise.recipes.pictures import draw, forward_frames, frames_of, info_of
 from unnoise.tasks.evaluate import evaluate
 from unnoise.tasks.listeners import write_json
+from unnoise.tasks.output import draw, forward_frames, frames_of, info_of
 from unnoise.tasks.own_data import own_data
 from unnoise.tasks.train import assemble, train
 from unnoise.training import Listener
@@ -72,7 +72,7 @@ def demo(
     return Shown(figures, pictures, folder / "model.safetensors")
 
 
-def draw_all(model: Diffusion, folder: Path) -> list[tuple[Path, str]]:
+def draw_all(model: OdeModel, folder: Path) -> list[tuple[Path, str]]:
     """The demo's pictures, into a folder; each with what it shows."""
     info = info_of(model)
     classes = info.classes or 1

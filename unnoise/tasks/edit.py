@@ -14,11 +14,11 @@ from torch.nn import functional
 from unnoise.core.errors import InputError
 from unnoise.data import DataInfo
 from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
-from unnoise.models import Diffusion, Imputation, Measurement
+from unnoise.models import Imputation, Measurement, OdeModel
 from unnoise.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.plots import save_image, sheet
-from unnoise.recipes.pictures import info_of
 from unnoise.spaces import Picture, display_of
+from unnoise.tasks.output import info_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Job(ABC):
     """One kind of edit, of one picture at a time."""
 
     @abstractmethod
-    def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
+    def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
         """``count`` results for the picture in a file; ``how`` are arguments of ``sample``."""
 
 
@@ -57,7 +57,7 @@ class Restore(Job):
     by: Imputation
     std: float = 0.0
 
-    def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
+    def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
         info = info_of(model)
         x = read(path, info, info.shape)
         value = self.operator(x)
@@ -82,7 +82,7 @@ class Undo(Job):
     by: Imputation
     std: float = 0.0
 
-    def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
+    def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
         info = info_of(model)
         value = read(path, info, self.operator(torch.zeros(1, *info.shape)).shape[1:])
         std = max(self.std, abs(info.scale) / 12**0.5)  # a level is known to its width only
@@ -102,7 +102,7 @@ class Vary(Job):
 
     strength: float
 
-    def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
+    def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
         info = info_of(model)
         x = read(path, info, info.shape)
         rows = x.expand(count, *x.shape[1:])
@@ -124,7 +124,7 @@ class Relabel(Job):
 
     label: int
 
-    def edit(self, model: Diffusion, path: Path, count: int, **how: Any) -> Edited:
+    def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
         """One result; ``how`` are arguments of ``decode``, and ``label`` that of the picture, None
         where nobody knows."""
         if model.classes is None:
@@ -171,7 +171,7 @@ def _pixels(path: Path, look: Look) -> np.ndarray[Any, np.dtype[np.uint8]]:
         raise InputError(f"cannot read {path}: {error.strerror or error}.") from error
 
 
-def mask(path: Path, model: Diffusion) -> Mask:
+def mask(path: Path, model: OdeModel) -> Mask:
     """What is known according to a picture that is white where it is to be filled in.
 
     Raises:
@@ -193,7 +193,7 @@ def mask(path: Path, model: Diffusion) -> Mask:
     return Mask(~white)
 
 
-def grey(model: Diffusion) -> Grey:
+def grey(model: OdeModel) -> Grey:
     """The operator of colorization.
 
     Raises:
@@ -206,7 +206,7 @@ def grey(model: Diffusion) -> Grey:
     return Grey()
 
 
-def smaller(factor: int, model: Diffusion) -> Downscale:
+def smaller(factor: int, model: OdeModel) -> Downscale:
     """The operator of super-resolution."""
     info = info_of(model)
     _picture(info)
@@ -237,7 +237,7 @@ def kernel(path: Path) -> Blur:
 
 
 def edit(
-    model: Diffusion,
+    model: OdeModel,
     paths: Sequence[Path],
     job: Job,
     count: int = 4,
@@ -252,7 +252,7 @@ def edit(
         job: what to do.
         count: results for each.
         done: called with (files done, files in all).
-        how: arguments of ``Diffusion.sample``.
+        how: arguments of ``SampleRequest``.
     """
     found: list[Edited] = []
     for i, path in enumerate(paths):
@@ -262,7 +262,7 @@ def edit(
     return found
 
 
-def between(model: Diffusion, first: Path, last: Path, count: int, **how: Any) -> Edited:
+def between(model: OdeModel, first: Path, last: Path, count: int, **how: Any) -> Edited:
     """Pictures on the way from one to another through the latent space, ends included."""
     info = info_of(model)
     a, b = (read(path, info, info.shape) for path in (first, last))
@@ -270,7 +270,7 @@ def between(model: Diffusion, first: Path, last: Path, count: int, **how: Any) -
     return Edited({"from": info.to_bytes(a)[0], "to": info.to_bytes(b)[0]}, path)
 
 
-def draw(model: Diffusion, edits: Sequence[Edited], path: Path, about: dict[str, Any]) -> None:
+def draw(model: OdeModel, edits: Sequence[Edited], path: Path, about: dict[str, Any]) -> None:
     """One picture: a row for each file; what was given, the results, their mean and spread."""
     info = info_of(model)
     names = [*edits[0].shown]

@@ -1,5 +1,6 @@
 """Evaluation of a model: samples are drawn and measured against data it has not seen."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from unnoise.denoisers import Guidance
 from unnoise.evaluation import Evaluation
 from unnoise.evaluation.featured import Featured, Samples
 from unnoise.evaluation.report import measure
-from unnoise.models import Classifier, Diffusion, distributed
+from unnoise.models import Classifies, Model, Walks
+from unnoise.tasks.output import recipe_of
 from unnoise.tasks.own_data import own_data
+from unnoise.tasks.sample import conditions_of, draw
 
 
 def evaluate(
-    model: Diffusion,
+    model: Model,
     settings: Evaluation | None = None,
     *,
     cache: Path | None = None,
@@ -31,11 +34,11 @@ def evaluate(
     """Measure a model; see ``unnoise.evaluation`` for what each figure means.
 
     Arguments:
-        model: a trained model.
+        model: a trained model that draws.
         settings: the [evaluation] table.
         cache: folder to keep the trained judge in.
         train, held_out: data sets; the model's own when absent.
-        how: arguments of ``Diffusion.sample`` (guidance, guide, solver, steps, grid).
+        how: arguments of its ``sample`` (guidance, guide, solver, steps, grid).
 
     Returns:
         Figures by name, ready for metrics.json; of several processes only number 0 has all.
@@ -58,10 +61,12 @@ def evaluate(
     guide = how.get("guide")
     # A classifier that guides says what can be asked for, whether or not the data has labels.
     known = info.classes if model.classes else None
-    classes = guide.classes if isinstance(guide, Classifier) else known
-    asked = None if classes is None else torch.arange(count) % classes
-    x = distributed.sample(model, count, asked, seed=settings.seed, **how)
-    drawn = Samples(info, x.cpu(), None if asked is None else Condition(asked))
+    classes = guide.classes if isinstance(guide, Classifies) else known
+    cond = conditions_of(model, held_out, count)
+    asked = None if classes is None or cond is not None else torch.arange(count) % classes
+    x = draw(model, count, cond, label=asked, seed=settings.seed, **how)
+    told = Condition(asked) if cond is None and asked is not None else cond
+    drawn = Samples(info, x.cpu(), told)
     found = measure(
         settings.chosen(),
         Featured(drawn, info, count),
@@ -70,17 +75,25 @@ def evaluate(
         model,
         Noise(settings.seed, range(count)).child("metrics"),
     )
-    found["sampling"] = {
-        "seed": settings.seed,
-        "guidance": written(Guidance, how.get("guidance", model.sampling.guidance)),
-        "steps": how.get("steps", model.sampling.steps),
-        "solver": str(how.get("solver", type(model.sampling.solver).__name__)),
-        **({} if guide is None else {"guide": type(guide).__name__}),
-    }
+    found["sampling"] = {"seed": settings.seed, **_sampling(model, how)}
     return found
 
 
-def settings_of(model: Diffusion) -> Evaluation:
+def _sampling(model: Model, how: Mapping[str, Any]) -> dict[str, Any]:
+    """How the samples were drawn."""
+    own = model.sampling
+    if not isinstance(model, Walks):
+        return {} if own is None else recipe_of(model, {})
+    guide = how.get("guide")
+    return {
+        "guidance": written(Guidance, how.get("guidance", own.guidance)),
+        "steps": how.get("steps", own.steps),
+        "solver": str(how.get("solver", type(own.solver).__name__)),
+        **({} if guide is None else {"guide": type(guide).__name__}),
+    }
+
+
+def settings_of(model: Model) -> Evaluation:
     """The [evaluation] table of the recipe that trained a model."""
     return build("evaluation", {"kind": "evaluation", **model.recipe.get("evaluation", {})})
 

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 from unnoise.core.errors import InputError
 from unnoise.evaluation import Evaluation
-from unnoise.models import Diffusion
+from unnoise.models import Draws, Model
 from unnoise.plots import loss_curve
-from unnoise.recipes.pictures import draw, sheet_size, turn
 from unnoise.system.files import write_atomic
 from unnoise.system.memory import with_less
+from unnoise.tasks import output, sample
 from unnoise.tasks.evaluate import evaluate
 from unnoise.training import Began, Ended, Event, MetricsLog, Paused, Run, Saved, Stepped, Warned
 from unnoise.training.events import read_metrics
@@ -22,7 +22,7 @@ from unnoise.training.events import read_metrics
 Made = TypeVar("Made")
 
 
-def frugally(model: Diffusion, work: Callable[[], Made]) -> Made:
+def frugally(model: Model, work: Callable[[], Made]) -> Made:
     """A look at a model; where memory runs out, with fewer samples at once, equal to rounding."""
     before = model.sampling
 
@@ -54,11 +54,13 @@ class SampleSheets:
         path = self.folder / f"step-{event.step:06d}.png"
         if not (event.again and path.exists()):
             with run.averaged() as model:
-                if isinstance(model, Diffusion):
+                if isinstance(model, Draws):
                     self.folder.mkdir(parents=True, exist_ok=True)
-                    n = sheet_size(model)
-                    x = frugally(model, partial(model.sample, n))
-                    draw(model, x, path, labels=turn(model, n))
+                    n = output.sheet_size(model)
+                    cond = sample.conditions_of(model, run.data, n)
+                    x = frugally(model, partial(sample.draw, model, n, cond))
+                    shown = output.turn(model, n) if cond is None else cond.label
+                    output.draw(model, x, path, labels=shown)
 
 
 class Evaluations:
@@ -78,7 +80,7 @@ class Evaluations:
             return
         if not (event.again and self.log.has("evaluation", event.step)):
             with run.averaged() as model:
-                if isinstance(model, Diffusion):
+                if isinstance(model, Draws):
                     cache = self.log.path.parent
                     work = partial(evaluate, model, self.settings, cache=cache, train=run.data)
                     figures = frugally(model, work)

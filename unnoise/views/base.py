@@ -14,7 +14,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
-from unnoise.models import Diffusion
+from unnoise.models import OdeModel
 from unnoise.networks import null_condition
 from unnoise.plots import lattice, save_image
 from unnoise.processes import GaussianProcess
@@ -37,7 +37,7 @@ class View(ABC):
     suffix: str = ".png"
 
     @abstractmethod
-    def draw(self, model: Diffusion, data: Dataset) -> "Drawn":
+    def draw(self, model: OdeModel, data: Dataset) -> "Drawn":
         """The picture, and lines that say in numbers what it shows.
 
         Arguments:
@@ -49,7 +49,7 @@ class View(ABC):
         """
 
     @final
-    def save(self, model: Diffusion, data: Dataset, path: Path) -> list[str]:
+    def save(self, model: OdeModel, data: Dataset, path: Path) -> list[str]:
         """Draw, and write the picture to ``path``, which ends in ``suffix``; the lines."""
         drawn = self.draw(model, data)
         if isinstance(drawn.picture, bytes):
@@ -74,7 +74,7 @@ class Unconditional(GaussianDenoiser):
         model: with or without labels.
     """
 
-    def __init__(self, model: Diffusion) -> None:
+    def __init__(self, model: OdeModel) -> None:
         super().__init__()
         self.process, self.model = model.process, model
 

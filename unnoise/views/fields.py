@@ -14,7 +14,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.evaluation import loss_by_level, score_error
-from unnoise.models import Diffusion, load
+from unnoise.models import OdeModel, load, needs
 from unnoise.plots import Curves, Line, Plane, lattice, panels
 from unnoise.processes import GaussianProcess
 from unnoise.solvers import langevin
@@ -48,7 +48,7 @@ class ScoreField(View):
     steps: Steps = 100
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         needs_plane(data, "score")
         view, law, belief = view_of(data), law_of(data, model.process), Unconditional(model)
         row: list[Plane] = []
@@ -85,7 +85,7 @@ class ScoreErrors(View):
     count: Examples = 2000
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         needs_plane(data, "errors")
         process, view = model.process, view_of(data)
         law, belief = law_of(data, process, exact=True), Unconditional(model)
@@ -130,10 +130,10 @@ class Naive(View):
     count: Examples = 1000
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         needs_plane(data, "naive")
         other = load(self.against)
-        if not isinstance(other, Diffusion) or other.shape != (2,):
+        if needs(other, OdeModel).shape != (2,):
             raise InputError(f"against = {self.against!r}: give a run trained on the same data.")
         view = view_of(data)
         noise = Noise(self.seed, range(self.count))
@@ -214,7 +214,7 @@ def walks(
     return _langevin(belief, t, start, steps, noise)
 
 
-def settled(model: Diffusion, t: Tensor, start: Tensor, steps: int, noise: Noise) -> Tensor:
+def settled(model: OdeModel, t: Tensor, start: Tensor, steps: int, noise: Noise) -> Tensor:
     """Where Langevin dynamics at one noise level ends, in data units, shape (B, 2)."""
     return _langevin(Unconditional(model), t, start, steps, noise)[-1]
 

@@ -13,7 +13,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.denoisers import Mixture
 from unnoise.evaluation import kernel_gaussianity, loss_by_level, prior_mismatch, round_trip
-from unnoise.models import Diffusion
+from unnoise.models import OdeModel
 from unnoise.plots import Curves, Line, panels
 from unnoise.processes import GaussianProcess
 from unnoise.solvers import Euler, Heun, Solver
@@ -40,7 +40,7 @@ class Diagnostics(View):
     coded: Examples = 32
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         process, count = model.process, min(self.count, len(data))
         batch = data.batch(torch.arange(count), Noise(self.seed, range(count)).child("level"))
         cond = batch.cond if model.classes else None

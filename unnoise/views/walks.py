@@ -14,12 +14,12 @@ from unnoise.catalogue.registry import register
 from unnoise.core.noise import Noise
 from unnoise.data import Batch, Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
-from unnoise.models import Diffusion
+from unnoise.models import OdeModel
 from unnoise.networks import null_condition
 from unnoise.plots import Plane, animate, evenly, panels
-from unnoise.recipes.pictures import drawable, drawing_of, info_of, size_of, visible
 from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
 from unnoise.spaces import InPlane, display_of
+from unnoise.tasks.output import drawable, drawing_of, info_of, size_of, visible
 from unnoise.views.base import (
     Drawn,
     Unconditional,
@@ -60,7 +60,7 @@ class Paths(View):
     steps: Steps = 150
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         needs_plane(data, "paths")
         process, size, view = model.process, size_of(data.info), view_of(data)
         times = ratio_times(process, size, self.steps)
@@ -111,7 +111,7 @@ class Spread(View):
     frames: Frames = 40
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         needs_plane(data, "spread")
         process, size, view = model.process, size_of(data.info), view_of(data, 1.8)
         law, noise = law_of(data, process), Noise(self.seed, range(self.count))
@@ -147,7 +147,7 @@ class Chain(View):
     solver: Solver = Ancestral()
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         process, size = model.process, size_of(data.info)
         times = ratio_times(process, size, self.steps)
         count = max(self.count, drawing_of(info_of(model)).least)
@@ -182,7 +182,7 @@ class FewSteps(View):
     count: Examples = 2
     seed: int = 0
 
-    def draw(self, model: Diffusion, data: Dataset) -> Drawn:
+    def draw(self, model: OdeModel, data: Dataset) -> Drawn:
         process, size, info = model.process, size_of(data.info), info_of(model)
         count = max(self.count, drawing_of(info).least)
         noise = Noise(self.seed, range(count))
@@ -253,7 +253,7 @@ def over_time(
 
 
 def states_picture(
-    model: Diffusion,
+    model: OdeModel,
     size: float,
     states: Sequence[tuple[Tensor, Tensor]],
     labels: Tensor | None,

@@ -17,7 +17,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
 from unnoise.denoisers import Guidance
-from unnoise.models import Classifier, Diffusion, Model
+from unnoise.models import Classifies, Model, OdeModel
 from unnoise.plots import Drawing, save_image
 from unnoise.processes import GaussianProcess
 from unnoise.recipes.load import plain
@@ -39,9 +39,9 @@ def info_of(model: Model) -> DataInfo:
     return model.info
 
 
-def whose_labels(model: Diffusion, guide: Any) -> Diffusion | Classifier:
+def whose_labels(model: Model, guide: Any) -> Any:
     """Whose labels a sample is asked for: a classifier's that guides, else the model's own."""
-    return guide if isinstance(guide, Classifier) else model
+    return guide if isinstance(guide, Classifies) else model
 
 
 def drawing_of(info: DataInfo) -> Drawing:
@@ -54,35 +54,35 @@ def visible(info: DataInfo, x: Tensor) -> Tensor:
     return display_of(info.space).visible(info.space, x.cpu())
 
 
-def columns_for(model: Diffusion, n: int) -> int:
+def columns_for(model: Model, n: int) -> int:
     """Columns of a sheet: one a class where the classes come in turn, else about a square."""
     if model.classes is not None and model.classes <= 16 and n % model.classes == 0:
         return model.classes
     return max(1, round(n**0.5))
 
 
-def sheet_size(model: Diffusion) -> int:
+def sheet_size(model: Model) -> int:
     """How many samples show a model well: a few of each class, or a cloud of points."""
     few = 4 * model.classes if model.classes and model.classes <= 16 else 64
     return max(few, drawing_of(info_of(model)).least)
 
 
-def recipe_of(model: Diffusion, how: dict[str, Any]) -> dict[str, Any]:
+def recipe_of(model: Model, how: dict[str, Any]) -> dict[str, Any]:
     """How samples were drawn, the model's own defaults spelled out: what a picture's text says.
 
     Arguments:
-        how: arguments of ``Diffusion.sample``.
+        how: arguments of ``SampleRequest``.
     """
-    own = plain(model.sampling)
+    own = {k: v for k, v in plain(model.sampling).items() if k not in ("chunk", "threads")}
     given = {k: v for k, v in how.items() if v is not None}
     for name, base in (("solver", Solver), ("grid", Grid), ("guidance", Guidance)):
         if name in given and not isinstance(given[name], list):  # a list of times tells itself
             given[name] = written(base, given[name])
-    return {**{k: own[k] for k in ("solver", "steps", "grid", "guidance")}, **given}
+    return own | given
 
 
 def draw(
-    model: Diffusion,
+    model: Model,
     x: Tensor,
     path: Path,
     about: dict[str, Any] | None = None,
@@ -106,7 +106,7 @@ def draw(
 
 
 def draw_walk(
-    model: Diffusion, frames: Sequence[Tensor], path: Path, labels: Tensor | None = None
+    model: Model, frames: Sequence[Tensor], path: Path, labels: Tensor | None = None
 ) -> None:
     """A film of a walk from noise to data: each frame holds modelled values (N, *event)."""
     info = info_of(model)
@@ -121,9 +121,7 @@ def turn(model: Model, n: int, label: int | None = None, first: int = 0) -> Tens
     return classes if label is None else torch.full_like(classes, label)
 
 
-def write_arrays(
-    model: Diffusion, x: Tensor, labels: Tensor | None, path: Path, about: Any
-) -> None:
+def write_arrays(model: Model, x: Tensor, labels: Tensor | None, path: Path, about: Any) -> None:
     """A .npz: ``images`` uint8 (N, H, W, C), or ``values`` float32 (N, *event); ``labels`` (N,)."""
     info = info_of(model)
     arrays: dict[str, Any] = {"unnoise": np.array(json.dumps(about))}
@@ -138,9 +136,7 @@ def write_arrays(
     write_atomic(path, stream.getvalue())
 
 
-def write_files(
-    model: Diffusion, x: Tensor, labels: Tensor | None, folder: Path, about: Any
-) -> None:
+def write_files(model: Model, x: Tensor, labels: Tensor | None, folder: Path, about: Any) -> None:
     """One file a sample: ``00017.png``, or ``00017-3.png`` with its label; actual size.
 
     Where pixels are not the event itself: ``00017.npy``, float32, shape ``event``, stored values.
@@ -214,7 +210,7 @@ def drawable(process: GaussianProcess, size: float, t: Tensor) -> float:
     return size / math.hypot(alpha * size, sigma)
 
 
-def shown(model: Diffusion, x: Tensor, t: Tensor) -> tuple[float, Tensor]:
+def shown(model: OdeModel, x: Tensor, t: Tensor) -> tuple[float, Tensor]:
     """A state at time t as a picture can show it: (sigma, x scaled to the data's own size).
 
     ``x s / sqrt(alpha^2 s^2 + sigma^2)`` with s the data's root mean square, so that noise looks
@@ -224,13 +220,13 @@ def shown(model: Diffusion, x: Tensor, t: Tensor) -> tuple[float, Tensor]:
     return sigma, drawable(model.process, size_of(info_of(model)), t) * x
 
 
-def frames_of(model: Diffusion, n: int, **how: Any) -> list[tuple[float, Tensor]]:
-    """The states of a walk from noise to data, as ``shown``; arguments of ``Diffusion.walk``."""
+def frames_of(model: OdeModel, n: int, **how: Any) -> list[tuple[float, Tensor]]:
+    """The states of a walk from noise to data, as ``shown``; arguments of ``OdeModel.walk``."""
     return [shown(model, step.x, step.s) for step in model.walk(n, **how)]
 
 
 def forward_frames(
-    model: Diffusion, x: Tensor, count: int, seed: int = 0
+    model: OdeModel, x: Tensor, count: int, seed: int = 0
 ) -> list[tuple[float, Tensor]]:
     """Data ``x`` (N, *event) turned into noise in ``count`` steps, as ``shown``."""
     process = model.process
