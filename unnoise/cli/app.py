@@ -135,6 +135,11 @@ def _ended(error: BaseException, more: bool) -> int:
         # What the user gave is the same for all processes of a machine: one of them says it.
         silent = isinstance(error, InputError) and os.environ.get("LOCAL_RANK", "0") != "0"
         return error.exit_code if silent else _say(str(error), error.exit_code)
+    return _failed(error)
+
+
+def _failed(error: BaseException) -> int:
+    """``_ended``, of an error that nobody raised on purpose."""
     if isinstance(error, typer.Abort) or _was_interrupted(error):
         return _say("interrupted.", 130)
     if memory_ran_out(error):

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from unnoise.catalogue.ranges import Fraction
 from unnoise.catalogue.registry import register
@@ -56,20 +57,7 @@ def npy(
     index = torch.arange(first) if split == "train" else torch.arange(first, len(array))
     if len(index) == 0:
         raise InputError(f"{path}: held_out = {held_out} leaves nothing for {split!r}.")
-    classes = None
-    if labels is not None:
-        given = mapped(labels)
-        if given.shape != array.shape[:1] or given.dtype.kind not in "iu":
-            raise InputError(
-                f"{labels} has shape {given.shape} and type {given.dtype}; needed is one class "
-                f"number for each of {len(array)} rows."
-            )
-        most = int(given.max())
-        if most >= _MOST_CLASSES:
-            raise InputError(
-                f"{labels} goes up to {most:,}; class numbers are below {_MOST_CLASSES:,}."
-            )
-        classes = torch.from_numpy(given.astype(np.int64))
+    classes = None if labels is None else _classes(labels, len(array))
     return TensorDataset(
         Path(path).stem,
         Chosen(Arrays([array]), index),
@@ -79,3 +67,17 @@ def npy(
         class_names=None if classes is None else tuple(map(str, range(int(classes.max()) + 1))),
         display=display,
     )
+
+
+def _classes(path: str, count: int) -> Tensor:
+    """Class numbers, one for each of ``count`` rows, shape (N,), int64."""
+    given = mapped(path)
+    if given.shape != (count,) or given.dtype.kind not in "iu":
+        raise InputError(
+            f"{path} has shape {given.shape} and type {given.dtype}; needed is one class "
+            f"number for each of {count} rows."
+        )
+    most = int(given.max())
+    if most >= _MOST_CLASSES:
+        raise InputError(f"{path} goes up to {most:,}; class numbers are below {_MOST_CLASSES:,}.")
+    return torch.from_numpy(given.astype(np.int64))

@@ -216,15 +216,8 @@ def describe(
         raise InputError(f"data {name!r} is empty; it cannot be trained on.")
     if levels is not None and levels < 2:
         raise InputError(f"data {name!r}: levels = {levels}; discrete data has at least 2.")
-    if labels is not None and (len(labels) != len(stored) or int(labels.min()) < 0):
-        raise InputError(
-            f"data {name!r} needs one label from 0 for each of {len(stored)} examples."
-        )
-    if labels is not None and class_names and int(labels.max()) >= len(class_names):
-        raise InputError(
-            f"data {name!r} has label {int(labels.max())}, but only {len(class_names)} class_names."
-        )
-    check_letters(name, class_names)
+    count = len(stored)
+    classes, class_counts = _classes(name, labels, count, class_names)
     offset, scale = (low, (high - low) / levels) if levels is not None else (0.0, 1.0)
     middle = 0.0 if levels is None else 0.5
     # Uniform noise within a level adds a twelfth of its width squared.
@@ -237,7 +230,6 @@ def describe(
         total = total + (offset + scale * (part.double().flatten(1) + middle)).sum(0)
     if labels is not None:
         digest.update(labels.contiguous().numpy().tobytes())
-    count = len(stored)
     mean = torch.as_tensor(total) / count
     size = len(mean)
     square: Tensor | float = 0.0
@@ -254,10 +246,6 @@ def describe(
             raise InputError(
                 f"data {name!r} has values whose squares are too large; divide all by a number."
             )
-    classes = None if labels is None else len(class_names or ()) or int(labels.max()) + 1
-    counts = None
-    if labels is not None and classes is not None and classes <= _MOST_COUNTED:
-        counts = tuple(torch.bincount(labels, minlength=classes).tolist())
     return DataInfo(
         name=name,
         shape=tuple(stored.shape[1:]),
@@ -272,8 +260,26 @@ def describe(
         sha256=digest.hexdigest(),
         licence=licence,
         class_names=class_names,
-        class_counts=counts,
+        class_counts=class_counts,
     )
+
+
+def _classes(
+    name: str, labels: Tensor | None, count: int, names: Sequence[str] | None
+) -> tuple[int | None, tuple[int, ...] | None]:
+    """Number of classes and, where they are not too many, the examples of each."""
+    if labels is not None and (len(labels) != count or int(labels.min()) < 0):
+        raise InputError(f"data {name!r} needs one label from 0 for each of {count} examples.")
+    if labels is not None and names and int(labels.max()) >= len(names):
+        raise InputError(
+            f"data {name!r} has label {int(labels.max())}, but only {len(names)} class_names."
+        )
+    check_letters(name, names)
+    if labels is None:
+        return None, None
+    classes = len(names or ()) or int(labels.max()) + 1
+    few = classes <= _MOST_COUNTED
+    return classes, tuple(torch.bincount(labels, minlength=classes).tolist()) if few else None
 
 
 def check_letters(name: str, class_names: Sequence[str] | None) -> None:

@@ -52,7 +52,7 @@ def sheet(
     from PIL import Image, ImageDraw
 
     check_images(images)
-    count, channels, height, width = images.shape
+    count, _, height, width = images.shape
     columns = _columns(count, width) if columns is None else columns
     if columns < 1 or (scale is not None and scale < 1):
         raise InputError(
@@ -60,13 +60,10 @@ def sheet(
         )
     columns = min(columns, count)
     rows = math.ceil(count / columns)
-    for name, labels, wanted in (
-        ("captions", captions, count),
-        ("row labels", row_labels, rows),
-        ("column labels", column_labels, columns),
-    ):
-        if labels is not None and len(labels) != wanted:
-            raise InputError(f"{len(labels)} {name}; here are {wanted} needed, one for each.")
+    _check_labels("captions", captions, count)
+    _check_labels("row labels", row_labels, rows)
+    _check_labels("column labels", column_labels, columns)
+    above, below = column_labels or (), captions or ()
 
     left = MARGIN + (0 if not row_labels else 8 + max(map(width_of, row_labels)))
     top = MARGIN + HEIGHT * ((title is not None) + (column_labels is not None))
@@ -74,28 +71,40 @@ def sheet(
         room = (WIDEST - left - MARGIN + GUTTER) // columns - GUTTER
         scale = max(1, min(round(cell / max(height, width)), room // width))
     step_x = width * scale + GUTTER
-    step_y = height * scale + GUTTER + (HEIGHT if captions is not None else 0)
+    step_y = height * scale + GUTTER + HEIGHT * (captions is not None)
     size = (left + columns * step_x - GUTTER + MARGIN, top + rows * step_y - GUTTER + MARGIN)
-    canvas = torch.full((channels, size[1], size[0]), BACKGROUND, dtype=torch.uint8)
-    large = images.detach().cpu().repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     corners = [(left + i % columns * step_x, top + i // columns * step_y) for i in range(count)]
-    for (x, y), image in zip(corners, large, strict=True):
-        canvas[:, y : y + height * scale, x : x + width * scale] = image
-    pixels = canvas[0] if channels == 1 else canvas.permute(1, 2, 0)
-    picture = Image.fromarray(pixels.contiguous().numpy())
+    picture = Image.fromarray(_pasted(images, scale, corners, size).contiguous().numpy())
 
     draw = ImageDraw.Draw(picture)
-    small = fitting([*(column_labels or ()), *(captions or ())], width * scale)
+    small = fitting([*above, *below], width * scale)
     if title is not None:
         write(draw, title, MARGIN, MARGIN - 4, size[0] - 2 * MARGIN, "left")
-    for i, label in enumerate(column_labels or ()):
+    for i, label in enumerate(above):
         write(draw, label, left + i * step_x, top - HEIGHT, width * scale, size=small)
     for i, label in enumerate(row_labels or ()):
         middle = top + i * step_y + (height * scale - HEIGHT) // 2
         write(draw, label, MARGIN, middle, left - MARGIN - 8, "right")
-    for (x, y), caption in zip(corners, captions or (), strict=False):
+    for (x, y), caption in zip(corners, below, strict=False):
         write(draw, caption, x, y + height * scale, width * scale, size=small)
     return picture
+
+
+def _check_labels(name: str, labels: Sequence[str] | None, wanted: int) -> None:
+    if labels is not None and len(labels) != wanted:
+        raise InputError(f"{len(labels)} {name}; here are {wanted} needed, one for each.")
+
+
+def _pasted(
+    images: Tensor, scale: int, corners: Sequence[tuple[int, int]], size: tuple[int, int]
+) -> Tensor:
+    """Pixels of a sheet of a size, with images enlarged at their corners."""
+    _, channels, height, width = images.shape
+    canvas = torch.full((channels, size[1], size[0]), BACKGROUND, dtype=torch.uint8)
+    large = images.detach().cpu().repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    for (x, y), image in zip(corners, large, strict=True):
+        canvas[:, y : y + height * scale, x : x + width * scale] = image
+    return canvas[0] if channels == 1 else canvas.permute(1, 2, 0)
 
 
 def check_images(images: Tensor) -> None:

@@ -19,7 +19,8 @@ from unnoise.models import Model
 from unnoise.recipes.positions import Source
 from unnoise.training import Training
 
-TABLES = ("data", "model", "sampling", "training", "evaluation")
+_SETTINGS = ("sampling", "training", "evaluation")  # tables of one kind each
+TABLES = ("data", "model", *_SETTINGS)
 _MOST_BYTES = 1_000_000
 _MOST_DOTS = 50
 _WORD = r"""(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')"""
@@ -256,47 +257,57 @@ def _sampling_kind(model: Mapping[str, Any]) -> str | None:
 
 
 def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe:
-    known = {**dict.fromkeys(TABLES), "plugins": None, "name": None}
-    unknown = [key for key in tables if key not in known]
-    problems = [
-        # A search for each of thousands, of which few are shown, would take its time.
-        f"{key}: no such table.{nearest(key, known) if i < 20 else ''} Known: {', '.join(known)}."
-        for i, key in enumerate(unknown)
-    ]
-    named = tables.get("plugins", [])
-    if not isinstance(named, list) or not all(isinstance(p, str) for p in cast(list[Any], named)):
-        problems.append(f"plugins = {short(named)}: give a list of Python files.")
-        named = []
-    name = tables.get("name", Path(written.name).stem)
-    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,199}", name):
-        problems.append(f"name = {short(name)}: give a word; the run's folder is called after it.")
-    problems += [f"{t}: this table is needed." for t in ("data", "model") if t not in tables]
-    problems += [
-        f"{t} = {short(tables[t])}: this must be a table."
-        for t in TABLES
-        if t in tables and not isinstance(tables[t], dict)
-    ]
-    given = {**tables, "plugins": [*cast(list[str], named), *plugins]}
-    problems += [
-        f"{where} holds bytes that are not UTF-8; rename the folder or file."
-        for where in _no_text(given)
-    ]
-    problems += [
-        f"{table}.kind: no such setting. This table is of one kind; leave it out."
-        for table in ("sampling", "training", "evaluation")
-        if isinstance(tables.get(table), dict) and "kind" in tables[table]
-    ]
+    name, named = tables.get("name", Path(written.name).stem), tables.get("plugins", [])
+    problems = [*_wrong_words(tables, name, named), *_wrong_tables(tables, named, plugins)]
     if problems:
         raise InputError("\n".join(problems))
     # A recipe's plug-ins lie beside it; paths are kept whole, so that a run's copy finds them too.
     here = Path(written.name).parent
-    beside = [here / p if _is_file(here / p) else p for p in cast(list[str], named)]
+    beside = [here / p if _is_file(here / p) else p for p in named]
     found = [str(Path(p).resolve()) if _is_file(Path(p)) else str(p) for p in [*beside, *plugins]]
     every = tuple(dict.fromkeys(found))
     for plugin in every:
         load_plugin(plugin)
+    parts = _settings(tables)
+    return Recipe(name, every, tables["data"], tables["model"], **parts, written=written)
+
+
+def _are_words(named: Any) -> bool:
+    return isinstance(named, list) and all(isinstance(p, str) for p in cast(list[Any], named))
+
+
+def _wrong_words(tables: Mapping[str, Any], name: Any, named: Any) -> Iterator[str]:
+    """What is wrong with the names of tables, plug-ins and the recipe, in lines."""
+    known = {**dict.fromkeys(TABLES), "plugins": None, "name": None}
+    for i, key in enumerate(key for key in tables if key not in known):
+        # A search for each of thousands, of which few are shown, would take its time.
+        cure = nearest(key, known) if i < 20 else ""
+        yield f"{key}: no such table.{cure} Known: {', '.join(known)}."
+    if not _are_words(named):
+        yield f"plugins = {short(named)}: give a list of Python files."
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,199}", name):
+        yield f"name = {short(name)}: give a word; the run's folder is called after it."
+
+
+def _wrong_tables(tables: Mapping[str, Any], named: Any, plugins: Sequence[str]) -> Iterator[str]:
+    """What is wrong with tables by themselves, in lines."""
+    yield from (f"{t}: this table is needed." for t in ("data", "model") if t not in tables)
+    for table in TABLES:
+        if not isinstance(tables.get(table, {}), dict):
+            yield f"{table} = {short(tables[table])}: this must be a table."
+    every = [*(named if _are_words(named) else []), *plugins]
+    for where in _no_text({**tables, "plugins": every}):
+        yield f"{where} holds bytes that are not UTF-8; rename the folder or file."
+    for table in _SETTINGS:
+        if isinstance(tables.get(table), dict) and "kind" in tables[table]:
+            yield f"{table}.kind: no such setting. This table is of one kind; leave it out."
+
+
+def _settings(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """What the tables of one kind each build; all that are wrong are refused at once."""
+    problems: list[str] = []
     parts: dict[str, Any] = {}
-    for table in ("sampling", "training", "evaluation"):
+    for table in _SETTINGS:
         try:
             kind = _sampling_kind(tables["model"]) if table == "sampling" else table
             given = {**tables.get(table, {}), "kind": kind or "walk"}
@@ -307,4 +318,4 @@ def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> 
             problems.append(str(error))
     if problems:
         raise InputError("\n".join(problems))
-    return Recipe(name, every, tables["data"], tables["model"], **parts, written=written)
+    return parts

@@ -206,7 +206,6 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
         while run.step < settings.steps:
             before = run.micro_batch
             outcome = run.advance(stop.number or 0)
-            agreed = outcome.stop
             if run.micro_batch < before:
                 tell(Warned(_fewer(run, before), run.step))
             if outcome.skipped:
@@ -216,14 +215,8 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
             lr = settings.rate(run.step - 1)
             stepped = Stepped(run.step, settings.steps, outcome, lr, rate, left)
             if parallel.together():
-                # Nobody else hears of a signal before the next step's exchange.
-                stopped = agreed
-                if settings.due(run.step) or agreed:
-                    run.meet()
-                    parallel.alone(partial(_finish, run, stepped, partial(int, agreed), tell))
-                else:
-                    tell(stepped)
-                    tell(Paused(run.step, settings.steps))
+                stopped = outcome.stop
+                _finish_all(run, stepped, stopped, tell)
             else:
                 stopped = _finish(run, stepped, lambda: stop.number or 0, tell)
             if stopped and run.step < settings.steps:
@@ -234,6 +227,16 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
                     stop.exit_code,
                 )
         tell(Ended(run.step, time.perf_counter() - began, time.process_time() - worked))
+
+
+def _finish_all(run: Run, stepped: Stepped, agreed: int, tell: Callable[[Event], None]) -> None:
+    """``_finish`` of several processes; nobody else hears of a signal before the next exchange."""
+    if run.settings.due(run.step) or agreed:
+        run.meet()
+        parallel.alone(partial(_finish, run, stepped, partial(int, agreed), tell))
+    else:
+        tell(stepped)
+        tell(Paused(run.step, run.settings.steps))
 
 
 def _finish(

@@ -88,6 +88,27 @@ def _of_half_life(run: Path, half_life: float) -> dict[str, Tensor]:
 
 
 def _of_width(run: Path, width: float, step: int | None) -> dict[str, Tensor]:
+    paths = _snapshots(run, step)
+    last = max(paths)
+    widths = _opened(paths[last])[0]
+    parts = [(each, i) for each in paths for i in range(len(widths))]
+    shares = mixture(
+        [widths[i] for _, i in parts], [float(each) for each, _ in parts], width, float(last)
+    ).reshape(len(paths), len(widths))
+    found: dict[str, Tensor] = {}
+    # One snapshot in memory at a time.
+    for path, row in zip(paths.values(), shares.tolist(), strict=True):
+        for key, value in _opened(path)[1].items():
+            number, _, name = key.partition(".")
+            if number not in map(str, range(len(row))):
+                raise DamagedFileError(f"{path} is damaged: it has a weight {key}.")
+            part = row[int(number)] * value.double()
+            found[name] = found[name] + part if name in found else part
+    return found
+
+
+def _snapshots(run: Path, step: int | None) -> dict[int, Path]:
+    """Files of the snapshots up to that of ``step`` (None: the last there is), by their steps."""
     paths = {
         int(path.stem.removeprefix("step-")): path
         for path in (run / "snapshots").glob("step-*.safetensors")
@@ -99,22 +120,7 @@ def _of_width(run: Path, width: float, step: int | None) -> dict[str, Tensor]:
         )
         raise InputError(f"{run} has no snapshot of step {step or 'any'}; it has: {known}.")
     last = steps[-1] if step is None else step
-    used = [each for each in steps if each <= last]
-    widths = _opened(paths[last])[0]
-    parts = [(each, i) for each in used for i in range(len(widths))]
-    shares = mixture(
-        [widths[i] for _, i in parts], [float(each) for each, _ in parts], width, float(last)
-    ).reshape(len(used), len(widths))
-    found: dict[str, Tensor] = {}
-    # One snapshot in memory at a time.
-    for each, row in zip(used, shares.tolist(), strict=True):
-        for key, value in _opened(paths[each])[1].items():
-            number, _, name = key.partition(".")
-            if number not in map(str, range(len(row))):
-                raise DamagedFileError(f"{paths[each]} is damaged: it has a weight {key}.")
-            part = row[int(number)] * value.double()
-            found[name] = found[name] + part if name in found else part
-    return found
+    return {each: paths[each] for each in steps if each <= last}
 
 
 class _Document(TypedDict):

@@ -29,42 +29,41 @@ def scan_hub(name: str) -> Found:
         raise InputError(
             'This needs datasets. Install it with: pip install "unnoise[hf]"'
         ) from error
-    source, _, split = name.partition("#")
     lib: Any = datasets
+    source, _, split = name.partition("#")
     try:
-        if Path(source).is_dir() and _is_saved(Path(source)):
-            loaded = lib.load_from_disk(source)
-            table = loaded[split or "train"] if isinstance(loaded, dict) else loaded
-        else:
-            table = lib.load_dataset(source, split=split or "train")
+        table = _table(lib, source, split)
     except Exception as error:  # the library raises whatever its file systems do
         reason = " ".join(str(error).split())[:150]
         raise InputError(f"hf:{name} cannot be loaded: {reason}.") from error
     kinds: dict[str, Any] = dict(table.features)
+    picture, label, text = _columns(lib, kinds, name)
+    # The files as they are, for our own gate to look at.
+    table = table.cast_column(picture, lib.Image(decode=False))
+    nothing = [None] * len(table)
+    labels = [_named(kinds[label], each) for each in table[label]] if label else nothing
+    texts = [_written(each) for each in table[text]] if text else nothing
+    known = enumerate(zip(labels, texts, strict=True))
+    return Found([Entry(f"{i:09d}", _reader(table, i, picture), *each) for i, each in known])
+
+
+def _table(lib: Any, source: str, split: str) -> Any:
+    """One split, of a folder or from the hub."""
+    if not (Path(source).is_dir() and _is_saved(Path(source))):
+        return lib.load_dataset(source, split=split or "train")
+    loaded = lib.load_from_disk(source)
+    return loaded[split or "train"] if isinstance(loaded, dict) else loaded
+
+
+def _columns(lib: Any, kinds: dict[str, Any], name: str) -> tuple[str, str | None, str | None]:
+    """Names of the columns of pictures, of labels and of captions."""
     pictures = [key for key, kind in kinds.items() if isinstance(kind, lib.Image)]
     if not pictures:
         raise InputError(f"hf:{name} has no column of pictures; it has: {', '.join(kinds)}.")
     classes = [key for key, kind in kinds.items() if isinstance(kind, lib.ClassLabel)]
     label = next((key for key in ("label", *classes) if key in kinds), None)
     text = next((key for key in ("text", "caption") if key in kinds), None)
-    # The files as they are, for our own gate to look at.
-    table = table.cast_column(pictures[0], lib.Image(decode=False))
-    labels = [_named(kinds[label], each) for each in table[label]] if label else [None] * len(table)
-    texts = (
-        [writable(each) if isinstance(each, str) else None for each in table[text]]
-        if text
-        else None
-    )
-    entries = [
-        Entry(
-            f"{number:09d}",
-            _reader(table, number, pictures[0]),
-            labels[number],
-            None if texts is None else texts[number],
-        )
-        for number in range(len(table))
-    ]
-    return Found(entries)
+    return pictures[0], label, text
 
 
 def _is_saved(folder: Path) -> bool:
@@ -79,6 +78,10 @@ def _named(kind: Any, value: Any) -> str | None:
             return None
         value = kind.int2str(value)
     return writable(normal(str(value)))
+
+
+def _written(value: Any) -> str | None:
+    return writable(value) if isinstance(value, str) else None
 
 
 def _reader(table: Any, number: int, column: str) -> Callable[[], bytes]:

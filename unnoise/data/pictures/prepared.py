@@ -16,7 +16,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal, NotRequired, final
@@ -29,7 +30,7 @@ from typing_extensions import TypedDict
 
 from unnoise.catalogue.registry import register
 from unnoise.core.errors import DamagedFileError, InputError, StorageError, short
-from unnoise.data.base import Dataset, info_fields, info_from
+from unnoise.data.base import DataInfo, Dataset, info_fields, info_from
 from unnoise.data.flips import Flipped
 from unnoise.data.names import Refusal, shown
 from unnoise.data.pictures.decode import Look
@@ -107,51 +108,55 @@ def prepare(
     classes = found.classes
     if classes is not None:
         rest = labelled(rest)
-    part = half_written(out, "partial")
-    kept: dict[str, Decoded] = {}
+    sources = {"train": found, **({"test": rest} if rest.entries or rest.refused else {})}
     total = len(found.entries) + len(rest.entries)
     before = 0
+    kept: dict[str, Decoded] = {}
+    hashes: dict[str, str] = {}
 
     def told(done: int, _: int) -> None:
         if tell is not None:
             tell(before + done, total)
 
+    with _appearing(out) as part:
+        for split, each in sources.items():
+            kept[split] = Decoded()
+            pixels = decode(each, look, kept[split], workers, told)
+            _write_split(part, split, pixels, kept[split], out.name, classes, licence, hashes)
+            before += len(each.entries)
+            check_refused(kept[split], bad, str(source))
+        refused = tuple(r for each in kept.values() for r in each.refused)
+        counts = {split: len(each.entries) for split, each in kept.items()}
+        _write_lines(part / "refused.jsonl", map(asdict, refused), hashes)
+        document = {
+            "format": FORMAT,
+            "kind": "pictures",
+            "source": shown(str(source)),
+            "look": asdict(look),
+            "counts": counts,
+            "classes": classes,
+            "sha256": hashes,
+        }
+        write_atomic(part / "manifest.json", json.dumps(document, indent=1).encode())
+    return Report(out, counts, refused)
+
+
+@contextmanager
+def _appearing(out: Path) -> Generator[Path]:
+    """A folder to write into, which becomes ``out`` at the end, and is gone after an error."""
+    part = half_written(out, "partial")
     try:
-        try:
-            _clear(out)
-            part.mkdir(parents=True)
-            hashes: dict[str, str] = {}
-            for split, each in (("train", found), ("test", rest)):
-                if not (each.entries or each.refused) and split == "test":
-                    continue
-                kept[split] = Decoded()
-                pixels = decode(each, look, kept[split], workers, told)
-                _write_split(part, split, pixels, kept[split], out.name, classes, licence, hashes)
-                before += len(each.entries)
-                check_refused(kept[split], bad, str(source))
-            refused = tuple(r for each in kept.values() for r in each.refused)
-            counts = {split: len(each.entries) for split, each in kept.items()}
-            text = "".join(json.dumps(asdict(r), ensure_ascii=False) + "\n" for r in refused)
-            _write(part / "refused.jsonl", text.encode("utf-8", "backslashreplace"), hashes)
-            document = {
-                "format": FORMAT,
-                "kind": "pictures",
-                "source": shown(str(source)),
-                "look": asdict(look),
-                "counts": counts,
-                "classes": classes,
-                "sha256": hashes,
-            }
-            write_atomic(part / "manifest.json", json.dumps(document, indent=1).encode())
-            part.rename(out)
-            disk.sync_folder(out.parent)
-        except StorageError:
-            raise
-        except OSError as error:
-            raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
+        _clear(out)
+        part.mkdir(parents=True)
+        yield part
+        part.rename(out)
+        disk.sync_folder(out.parent)
+    except StorageError:
+        raise
+    except OSError as error:
+        raise StorageError(f"cannot write {out}: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return Report(out, counts, refused)
 
 
 def _clear(out: Path) -> None:
@@ -163,6 +168,12 @@ def _clear(out: Path) -> None:
 def _write(path: Path, content: bytes, hashes: dict[str, str]) -> None:
     write_atomic(path, content)
     hashes[path.name] = hashlib.sha256(content).hexdigest()
+
+
+def _write_lines(path: Path, rows: Iterable[object], hashes: dict[str, str]) -> None:
+    """A line of JSON for each row."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    _write(path, text.encode("utf-8", "backslashreplace"), hashes)
 
 
 def _write_split(
@@ -203,8 +214,7 @@ def _write_split(
         {"name": shown(entry.name), "label": entry.label, "text": entry.text}
         for entry in kept.entries
     ]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    _write(folder / f"{split}.jsonl", text.encode("utf-8", "backslashreplace"), hashes)
+    _write_lines(folder / f"{split}.jsonl", lines, hashes)
 
 
 def _save(path: Path, array: NDArray[np.uint8], hashes: dict[str, str]) -> None:
@@ -256,22 +266,11 @@ def prepared(
         raise InputError(
             f"{path} holds nothing out; prepare it with --held-out 0.1 or --test SOURCE."
         )
-    names = [f"{split}.safetensors", f"{split}.jsonl"]
-    shards = sorted(name for name in hashes if re.fullmatch(rf"{split}-\d+\.npy", name))
-    for name in (*names, *(shards if check else [])):
-        file = folder / name
-        if not file.is_file() or file_hash(file) != hashes.get(name):
-            raise DamagedFileError(f"{file} is damaged or changed since it was prepared.")
-    container, tensors = unpack(folder / names[0])
-    info = info_from(container.get("data"), tensors)
-    arrays = [mapped(folder / name) for name in shards]
-    lines = _lines(folder / names[1])
-    fit = all(each.dtype == np.uint8 and each.shape[1:] == info.shape for each in arrays)
-    if not (fit and {len(lines), info.count, sum(map(len, arrays))} == {count} and count > 0):
-        raise DamagedFileError(f"{folder}: the files of {split!r} do not fit together.")
+    info, arrays, lines = _opened(folder, split, hashes, count, check)
     numbers = None
     if labels and info.class_names is not None:
-        numbers = _numbers([line["label"] for line in lines], info.class_names, folder / names[1])
+        file = folder / f"{split}.jsonl"
+        numbers = _numbers([line["label"] for line in lines], info.class_names, file)
     if numbers is None:
         info = replace(info, classes=None, class_names=None, class_counts=None)
     texts = [line["text"] or "" for line in lines]
@@ -334,6 +333,26 @@ def _manifest(folder: Path) -> _Manifest:
             f"{folder} has format {short(head['format'], 20)}; this version reads {FORMAT}."
         )
     return checked(_Manifest, document, str(file))
+
+
+def _opened(
+    folder: Path, split: str, hashes: dict[str, str], count: int, check: bool
+) -> tuple[DataInfo, list[NDArray[np.uint8]], list[_Line]]:
+    """What is known of ``count`` pictures, their pixels and their lines."""
+    names = [f"{split}.safetensors", f"{split}.jsonl"]
+    shards = sorted(name for name in hashes if re.fullmatch(rf"{split}-\d+\.npy", name))
+    for name in (*names, *(shards if check else [])):
+        file = folder / name
+        if not file.is_file() or file_hash(file) != hashes.get(name):
+            raise DamagedFileError(f"{file} is damaged or changed since it was prepared.")
+    container, tensors = unpack(folder / names[0])
+    info = info_from(container.get("data"), tensors)
+    arrays = [mapped(folder / name) for name in shards]
+    lines = _lines(folder / names[1])
+    fit = all(each.dtype == np.uint8 and each.shape[1:] == info.shape for each in arrays)
+    if not (fit and {len(lines), info.count, sum(map(len, arrays))} == {count} and count > 0):
+        raise DamagedFileError(f"{folder}: the files of {split!r} do not fit together.")
+    return info, arrays, lines
 
 
 def _lines(file: Path) -> list[_Line]:
