@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, final
+from functools import partial
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -67,56 +68,79 @@ class GaussianExponential(Multistep):
     def numbers(
         self, process: GaussianProcess, times: Tensor, data: Moments | None
     ) -> list[Combination]:
-        alpha, sigma = process.scales(times)
-        # Pure noise is infinitely far away; nothing changes between there and t_max.
-        level = process.angle(times.clamp(max=process.t_max)).tan()
-        known = data is not None and data.axes is not None
-        variance = torch.tensor([1.0 if data is None else data.variance]).double()
-        if data is not None and known:
-            variance = data.variances
-        knee = self.knee * float(variance.mean()) ** 0.5
-        place = torch.asinh(level / knee)
+        places = _places(process, times, data, self.knee)
+        rule = partial(_weights, places)
         steps = len(times) - 1
         order = max(1, min(4, (steps + 1) // 2))
-
-        def rule(rows: Tensor, at: Tensor) -> Tensor:
-            """Of the rests at nodes ``at`` (R, m) in the steps from times[rows], (R, m[, D])."""
-            u, du = _quadrature(level[rows], level[rows + 1])
-            basis = lagrange(place[at], torch.asinh(u / knee))
-            # From here on rows, axes, nodes of the quadrature.
-            low, u, du, shares = (
-                level[rows + 1, None, None],
-                u[:, None],
-                du[:, None],
-                variance[:, None],
-            )
-            kernel = (shares + low**2).sqrt() * u / (shares + u**2) ** 1.5 * du
-            weights = alpha[rows + 1, None, None] * torch.einsum("rdq,rmq->rmd", kernel, basis)
-            return weights if known else weights[..., 0]
-
         # The step into the data extrapolates far: two rests do.
         depths = [2 if float(t) == 0 else order for t in times[1:]]
         ahead = alike([newest(i, depth) for i, depth in enumerate(depths)], rule)
         made_again = [[i + 1, *newest(i, order - 1)] for i in range(steps - 1)]
-        again = alike([*made_again, []], rule)
-        spread = (alpha[:, None] ** 2 * variance + sigma[:, None] ** 2).sqrt()
-        # Numbers of an axis each, or of all of them at once.
-        plain: Any = (lambda rows: list(rows)) if known else (lambda rows: rows[:, 0].tolist())
-        keep = plain(spread[1:] / spread[:-1])
-        noise = sigma[:-1, None] ** 2
-        pulled = plain(-alpha[:-1, None] * variance / noise)
-        scaled = plain(spread[:-1] ** 2 / noise)
-        alphas: list[float] = alpha.tolist()
-        return [
-            Combination(
-                seen=(pulled[i], scaled[i]),
-                keep=keep[i],
-                weights=ahead[i],
-                again=(keep[i - 1], again[i - 1]) if i else None,
-                frame=Frame(data, alphas[i], alphas[i + 1]),
-            )
-            for i in range(steps)
-        ]
+        rows = _rows(places, ahead, alike([*made_again, []], rule), data)
+        return rows if data is not None and data.axes is not None else list(map(_squeezed, rows))
+
+
+class _Places(NamedTuple):
+    """Numbers of a grid's times, and of D axes of the data (one where all are alike), float64."""
+
+    alpha: Tensor
+    sigma: Tensor
+    level: Tensor  # sigma / alpha
+    even: Tensor  # in which rests are interpolated
+    knee: float
+    variance: Tensor
+
+
+def _places(process: GaussianProcess, times: Tensor, data: Moments | None, knee: float) -> _Places:
+    variance = torch.tensor([1.0 if data is None else data.variance]).double()
+    if data is not None and data.axes is not None:
+        variance = data.variances
+    knee = knee * float(variance.mean()) ** 0.5
+    # Pure noise is infinitely far away; nothing changes between there and t_max.
+    level = process.angle(times.clamp(max=process.t_max)).tan()
+    return _Places(*process.scales(times), level, torch.asinh(level / knee), knee, variance)
+
+
+def _weights(places: _Places, rows: Tensor, at: Tensor) -> Tensor:
+    """Of the rests at nodes ``at`` (R, m) in the steps from times[rows], shape (R, m, D)."""
+    u, du = _quadrature(places.level[rows], places.level[rows + 1])
+    basis = lagrange(places.even[at], torch.asinh(u / places.knee))
+    # From here on rows, axes, nodes of the quadrature.
+    u, du, shares = u[:, None], du[:, None], places.variance[:, None]
+    low = places.level[rows + 1, None, None]
+    kernel = (shares + low**2).sqrt() * u / (shares + u**2) ** 1.5 * du
+    return places.alpha[rows + 1, None, None] * torch.einsum("rdq,rmq->rmd", kernel, basis)
+
+
+def _rows(
+    places: _Places, ahead: list[list[Any]], again: list[list[Any]], data: Moments | None
+) -> list[Combination]:
+    """The steps, of their weights and of those that make the step before again."""
+    alpha, variance, noise = places.alpha[:, None], places.variance, places.sigma[:-1, None] ** 2
+    spread = (alpha**2 * variance + places.sigma[:, None] ** 2).sqrt()
+    keep = (spread[1:] / spread[:-1]).unbind()
+    seen = (-alpha[:-1] * variance / noise).unbind(), (spread[:-1] ** 2 / noise).unbind()
+    alphas: list[float] = places.alpha.tolist()
+    return [
+        Combination(
+            seen=(seen[0][i], seen[1][i]),
+            keep=keep[i],
+            weights=ahead[i],
+            again=(keep[i - 1], again[i - 1]) if i else None,
+            frame=Frame(data, alphas[i], alphas[i + 1]),
+        )
+        for i in range(len(keep))
+    ]
+
+
+def _squeezed(row: Combination) -> Combination:
+    """Floats in place of tensors of one axis."""
+    return row._replace(
+        seen=tuple(map(float, row.seen)),
+        keep=float(row.keep),
+        weights=list(map(float, row.weights)),
+        again=row.again and (float(row.again[0]), list(map(float, row.again[1]))),
+    )
 
 
 def _even(high: float, low: float, count: int) -> Tensor:
