@@ -60,6 +60,8 @@ class Solver(ABC):
         couples_batch: whether a row's walk depends on the rows beside it; promises of equal bits
             exclude such solvers.
         both_ways: whether it may also walk from the data to the noise, on rising times.
+        looks_back: whether its memory answers ``begun_at(x)`` with what it would be, had the last
+            step begun at x: on an exact flow, say.
     """
 
     family: ClassVar[str] = "solver"
@@ -69,6 +71,7 @@ class Solver(ABC):
     divides_by_alpha: bool = False
     couples_batch: bool = False
     both_ways: bool = False
+    looks_back: bool = False
 
     @abstractmethod
     def numbers(self, process: Any, times: Tensor, data: Moments | None) -> Sequence[Any]:

@@ -73,6 +73,9 @@ class Remembered(NamedTuple):
     w: Tensor
     predictions: list[Tensor]
 
+    def begun_at(self, x: Tensor) -> "Remembered":
+        return self._replace(w=x)
+
 
 class Multistep(Solver, ABC):
     """Multistep solver: ``x_s = keep x_t + sum_j weights[j] p_j (+ spread z)``, predictions p_j.
@@ -80,6 +83,8 @@ class Multistep(Solver, ABC):
     A step that knows how the one before could have been made better makes it again first, at no
     network call.
     """
+
+    looks_back = True
 
     @abstractmethod
     def numbers(

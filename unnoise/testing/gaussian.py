@@ -11,7 +11,6 @@ from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess, Process
 from unnoise.solvers import Solver
-from unnoise.solvers.multistep import Remembered
 
 
 @final
@@ -120,7 +119,7 @@ def affine_walk(
             moved = solver.step(denoiser, x, leg, cond=None, noise=drawn, memory=memory)
             memory = moved.memory
             if leg.index < started:
-                memory = memory._replace(w=x) if isinstance(memory, Remembered) else memory
+                memory = memory.begun_at(x) if solver.looks_back else memory
                 x = denoiser.flow(x, float(leg.t), float(leg.s))
             else:
                 x = moved.x
