@@ -221,3 +221,40 @@ def test_canary_parameters(tmp_path: Path):
     )
     offenders = {"many", "known.inner", "Made.method", "Own.lone"}
     assert too_many_parameters(tmp_path) == {f"a.py {name}" for name in offenders}
+
+
+# -- no class of a model or process is asked for ---------------------------------------------------
+
+
+def bases() -> set[str]:
+    """Names of all models, processes and denoisers of the package; protocols are none of them."""
+    from unnoise.denoisers.base import ScoreModel
+    from unnoise.models import Model
+    from unnoise.processes import Process
+
+    found, left = set[str](), [Model, Process, ScoreModel]
+    for cls in left:  # which grows on the way
+        found.add(cls.__name__)
+        left += cls.__subclasses__()
+    return found
+
+
+def asked_for(text: str, known: set[str]) -> list[str]:
+    """Classes that ``isinstance`` is asked for, among some."""
+    calls = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call))
+    named = (call for call in calls if getattr(call.func, "id", "") == "isinstance")
+    words = (ast.walk(call.args[1]) for call in named if len(call.args) == 2)
+    return [node.id for each in words for node in each if getattr(node, "id", "") in known]
+
+
+def test_abilities_are_asked_for_and_no_classes():
+    known = bases()
+    assert {"Diffusion", "OdeModel", "Classifier", "VP", "GaussianDenoiser"} <= known
+    files = PACKAGE.rglob("*.py")
+    found = [(file.name, name) for file in files for name in asked_for(file.read_text(), known)]
+    assert len(found) <= 3, found
+
+
+def test_canary_classes():
+    text = "isinstance(model, Diffusion) or isinstance(x, (int, VP)) or isinstance(y, Draws)"
+    assert asked_for(text, bases()) == ["Diffusion", "VP"]

@@ -263,3 +263,31 @@ def test_a_network_that_reads_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyP
     fit(model, Captioned(), **SETTINGS, out=tmp_path, listeners=looks)
     assert warnings(heard) == [] and len(list((tmp_path / "samples").iterdir())) == 3
     assert load(tmp_path).network.reads == {"tokens"}
+
+
+class Vectors(Network):
+    """A network that reads a vector and does not say what stands for none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shape, self.classes, self.reads = (2,), None, frozenset({"vector"})
+        self.inner = nn.Linear(2, 2)
+
+    def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
+        assert cond is not None and cond.vector is not None
+        return self.inner(x) + cond.vector
+
+
+class Directed(Captioned):
+    """Points with a vector each."""
+
+    def batch(self, index: Tensor, noise: Noise | None = None) -> Batch:
+        x = self.data.batch(index, noise).x
+        return Batch(x, Condition(vector=x.sign()))
+
+
+def test_a_sheet_is_drawn_with_the_datas_own_conditions(tmp_path: Path):
+    """A model that cannot be asked without one is shown with those of the first examples."""
+    heard, model = Heard(), Diffusion(Vectors())
+    fit(model, Directed(), **SETTINGS, listeners=[SampleSheets(tmp_path, 10), heard])
+    assert warnings(heard) == [] and len(list(tmp_path.glob("*.png"))) == 3

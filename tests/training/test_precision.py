@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
 from tests.small import SETTINGS, Heard, diffusion, points, run_of, same, weights
 from unnoise.core.errors import StorageError
@@ -139,15 +138,15 @@ def test_no_memory_at_all():
 
 def scarce(model: Diffusion, most: int) -> list[int]:
     """Let sampling of more than so many rows at once fail; the numbers that were tried."""
-    sample, tried = model.sample, []
+    plan, tried = model.plan, []
 
-    def short(*words: Any, **how: Any) -> Tensor:
+    def short(*words: Any, **how: Any) -> Any:
         tried.append(model.sampling.chunk)
         if model.sampling.chunk > most:
             raise MemoryError
-        return sample(*words, **how)
+        return plan(*words, **how)
 
-    model.sample = short  # pyright: ignore
+    model.plan = short  # pyright: ignore
     return tried
 
 
