@@ -12,9 +12,8 @@ from unnoise.core.broadcast import double
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
-from unnoise.denoisers.base import GaussianDenoiser
+from unnoise.denoisers.base import GaussianDenoiser, Tilt, Tilted
 from unnoise.denoisers.guidance import Guidance
-from unnoise.denoisers.tilted import Tilt, Tilted
 
 LogProb = Callable[[Tensor, Tensor, Condition | None], Tensor]
 
@@ -88,14 +87,12 @@ class Autoguided(GaussianDenoiser):
         scale = self.guidance.scale_of(self.process, t)
         if bool((scale == 1).all()):
             return self.inner(x, t, cond)
-        if bool((scale == 0).all()):
-            return self._weaker(x, t, cond)
-        given, without = self.inner(x, t, cond), self._weaker(x, t, cond).mean
-        return replace(given, mean=self.guidance.mean(without, given.mean - without, scale))
-
-    def _weaker(self, x: Tensor, t: Tensor, cond: Condition | None) -> Normal:
         # What one network has prepared of a condition is nothing to another.
-        return self.weaker(x, t, None if cond is None else replace(cond, prepared=None))
+        anew = None if cond is None else replace(cond, prepared=None)
+        if bool((scale == 0).all()):
+            return self.weaker(x, t, anew)
+        given, without = self.inner(x, t, cond), self.weaker(x, t, anew).mean
+        return replace(given, mean=self.guidance.mean(without, given.mean - without, scale))
 
 
 @final

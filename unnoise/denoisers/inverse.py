@@ -17,8 +17,7 @@ from unnoise.catalogue.ranges import Draws, NotNegative, Positive
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
-from unnoise.denoisers.base import GaussianDenoiser
-from unnoise.denoisers.tilted import Tilt, Tilted
+from unnoise.denoisers.base import GaussianDenoiser, Tilt, Tilted
 from unnoise.operators import Operator
 
 Map = Callable[[Tensor], Tensor]

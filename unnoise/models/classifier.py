@@ -15,7 +15,7 @@ from unnoise.data import DataInfo
 from unnoise.denoisers import LogProb
 from unnoise.denoisers.heads import clock
 from unnoise.models.base import Model, Phase
-from unnoise.models.guides import ByClassifier, Guide
+from unnoise.models.guides import Guide, by_classifier
 from unnoise.networks import ClassifierNetwork
 from unnoise.objectives import Loss, Times, TimeUniform
 from unnoise.processes import VP, GaussianProcess
@@ -74,7 +74,7 @@ class Classifier(Model):
 
     def as_guide(self) -> Guide:
         """Guidance by p(y | x_t)."""
-        return ByClassifier(self.eval())
+        return by_classifier(self.eval())
 
     def phases(self) -> list[Phase]:
         return [Phase("classifier", self.network, self.loss)]

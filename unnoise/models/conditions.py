@@ -48,7 +48,9 @@ class Conditions:
             raise InputError(f"cond is a {type(cond).__name__}; give Condition(label=...).")
         if self.known is None:
             object.__setattr__(self, "known", network.classes)
-        if label is not None and not self._labelled:
+        labelled = self.known is not None or "label" in network.reads
+        object.__setattr__(self, "hidden", self.hidden or not labelled)
+        if label is not None and not labelled:
             raise InputError(f"label = {short(label)}: this model was trained without labels.")
         if cond is not None and label is not None:
             raise InputError("give either cond or label, not both.")
@@ -58,33 +60,23 @@ class Conditions:
         if label is not None:
             numbers = _numbers(label, self.n)
             object.__setattr__(self, "label", numbers)
-        self._check(numbers)
+        if numbers is not None and (self.known is not None or label is not None):
+            last = (self.known or 1) - 1
+            bad = numbers[(numbers < 0) | (numbers > last)]
+            if len(bad):
+                raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {last}.")
         if cond is None:
             self[torch.zeros(1, dtype=torch.int64)]  # what cannot be made is refused now
-
-    @property
-    def _labelled(self) -> bool:
-        return self.known is not None or "label" in self.network.reads
-
-    def _check(self, numbers: Tensor | None) -> None:
-        if numbers is None or (self.known is None and self.label is None):
-            return
-        classes = self.known or 1
-        bad = numbers[(numbers < 0) | (numbers >= classes)]
-        if len(bad):
-            raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {classes - 1}.")
 
     def __getitem__(self, index: Tensor) -> Condition | None:
         """The condition of some samples, by their place among the n; None where nobody reads it."""
         if self.cond is not None:
             return self.cond[index]
-        if self.hidden or not self._labelled:
+        if self.hidden:
             return null_condition(self.network, len(index))
         numbers = (self.first + index) % (self.known or 1)
         if isinstance(self.label, Tensor):
             numbers = self.label[index]
-        if not self.network.reads - {"label"}:
-            return Condition(label=numbers)
         # What else the network reads stays open.
         rest = null_condition(self.network, len(index)) or Condition()
         masks = {slot: mask for slot, mask in (rest.keep or {}).items() if slot != "label"}

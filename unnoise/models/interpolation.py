@@ -1,48 +1,7 @@
-"""From data to noise and back along the probability-flow ODE, and between two data."""
+"""Between two latents, as ``OdeModel.interpolate`` goes."""
 
 import torch
 from torch import Tensor
-
-from unnoise.catalogue.ranges import MOST_STEPS, whole
-from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
-from unnoise.denoisers import GaussianDenoiser
-from unnoise.likelihood.given import check_answer
-from unnoise.solvers import Solver, grid, integrate
-
-
-def carry(
-    denoiser: GaussianDenoiser,
-    x: Tensor,
-    cond: Condition | None,
-    solver: Solver,
-    steps: int,
-    outward: bool,
-) -> Tensor:
-    """Follow the flow between t_min and 1.
-
-    Arguments:
-        denoiser: whose flow.
-        x: states at the end that is left, shape (B, *event).
-        cond: conditions, one row for each.
-        solver: one that walks both ways.
-        steps: steps between the ends, even in log SNR; a solver with steps of its own needs one.
-        outward: from the data to the noise; False walks back.
-
-    Raises:
-        InputError: the solver only walks back, or the states hold NaN.
-        NumbersError: it ends in NaN or infinite numbers.
-    """
-    if not solver.both_ways:
-        raise InputError(
-            f"solver {type(solver).__name__} only walks back; encoding needs one of an ODE that "
-            'walks both ways: "dopri5", "euler", "heun" or "rk4".'
-        )
-    steps = whole(steps, "steps", 1, MOST_STEPS - 1)
-    times = grid(denoiser.process, steps + 1)[:-1]
-    found = integrate(solver, denoiser, x, times.flip(0) if outward else times, cond)
-    check_answer(found, "the state at the end of the flow", x)
-    return found
 
 
 def slerp(a: Tensor, b: Tensor, share: float) -> Tensor:

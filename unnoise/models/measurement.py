@@ -1,8 +1,7 @@
 """Sampling what agrees with a measurement, by a model that never heard of it."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
 
 from torch import Tensor
@@ -17,22 +16,6 @@ from unnoise.operators import Operator, Projection
 from unnoise.solvers import DPS, TDS, Ancestral, Replacing, Settled, Solver
 
 
-class Imputation(ABC):
-    """Where what was measured enters: the belief, or the walk."""
-
-    family: ClassVar[str] = "imputation"
-
-    @abstractmethod
-    def arrange(
-        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
-    ) -> tuple[GaussianDenoiser, Solver]:
-        """Denoiser and solver that heed ``Condition.measured``.
-
-        Raises:
-            InputError: it cannot be done with this operator or noise.
-        """
-
-
 def _settled(solver: Solver, operator: Operator, std: float) -> Solver:
     """What was measured exactly, and can be put in its place, is so at the end."""
     if isinstance(operator, Projection) and std == 0:
@@ -42,121 +25,79 @@ def _settled(solver: Solver, operator: Operator, std: float) -> Solver:
 
 @final
 @dataclass(frozen=True)
-class Believed(Imputation):
-    """The denoiser believes it (``Posterior``).
+class Imputation:
+    """Where what was measured enters: the belief, or the walk.
 
     Arguments:
-        method: how.
+        method: how the denoiser believes it (``Posterior``); None leaves the belief alone.
+        walk: ``walk(solver, operator, std, *settings)`` gives the solver that heeds it, or refuses,
+            by an InputError, what cannot be done with this operator or noise.
+        settings: further arguments of ``walk``.
     """
 
-    method: Method
-
-    def arrange(
-        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
-    ) -> tuple[GaussianDenoiser, Solver]:
-        posterior = Posterior(denoiser, operator, self.method, std)
-        return posterior, _settled(solver, operator, std)
-
-
-@final
-@dataclass(frozen=True)
-class Weighed(Imputation):
-    """The denoiser believes it, and particles mend what that belief is off (``TDS``).
-
-    Arguments:
-        particles: for each sample.
-        method: how it believes.
-    """
-
-    particles: Draws
-    method: Method
-
-    def arrange(
-        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
-    ) -> tuple[GaussianDenoiser, Solver]:
-        if solver != Ancestral():
-            raise InputError(
-                f"solver {type(solver).__name__}: the particles of tds walk by ancestral steps of "
-                "their own; leave the solver out."
-            )
-        posterior = Posterior(denoiser, operator, self.method, std)
-        return posterior, _settled(TDS(self.particles), operator, std)
-
-
-@final
-@dataclass(frozen=True)
-class Replaced(Imputation):
-    """The solver puts it in its place after every step (``Replacing``).
-
-    Arguments:
-        resample: how often each step is walked.
-    """
-
-    resample: Draws = 1
-
-    def arrange(
-        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
-    ) -> tuple[GaussianDenoiser, Solver]:
-        if not isinstance(operator, Projection) or std > 0:
-            what = f"noise of std {std:g}" if std > 0 else f"{type(operator).__name__}"
-            raise InputError(
-                f"replacement cannot heed {what}: it puts exact values of a projection (mask, "
-                "grey, downscale, random-rows) in their place. Use mmps, pigdm or dps."
-            )
-        return denoiser, Replacing(solver, operator, self.resample)
-
-
-@final
-@dataclass(frozen=True)
-class Descended(Imputation):
-    """The solver goes down the distance to it after every step (``DPS``).
-
-    Arguments:
-        step: how far.
-    """
-
-    step: Positive = 1.0
-
-    def arrange(
-        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
-    ) -> tuple[GaussianDenoiser, Solver]:
-        return denoiser, _settled(DPS(solver, operator, self.step), operator, std)
+    family: ClassVar[str] = "imputation"
+    method: Method | None = None
+    walk: Callable[..., Solver] = field(default=_settled, repr=False)
+    settings: tuple[float, ...] = ()
 
 
 @register("imputation", "mmps")
 def mmps(iterations: Draws = 1) -> Imputation:
     """Moment matching; exact where the data is Gaussian. See ``MMPS``."""
-    return Believed(MMPS(iterations))
+    return Imputation(MMPS(iterations))
 
 
 @register("imputation", "pigdm")
 def pigdm(data_std: Positive = 0.5, iterations: Draws = 5) -> Imputation:
     """Pseudo-inverse guidance. See ``PiGDM``."""
-    return Believed(PiGDM(data_std, iterations))
+    return Imputation(PiGDM(data_std, iterations))
 
 
 @register("imputation", "tds")
 def tds(particles: Draws = 16, data_std: Positive = 0.5) -> Imputation:
     """Particles: slow, and with more of them as exact as the model is. See ``TDS``."""
-    return Weighed(particles, PiGDM(data_std))
+    return Imputation(PiGDM(data_std), _by_particles, (particles,))
 
 
 @register("imputation", "dps")
 def dps(step: Positive = 1.0) -> Imputation:
     """Diffusion posterior sampling. See ``DPS``."""
-    return Descended(step)
+    return Imputation(None, _descending, (step,))
 
 
 @register("imputation", "replacement")
 def replacement() -> Imputation:
     """Known values replaced after every step; fast, and too wide. See ``Replacing``."""
-    return Replaced()
+    return Imputation(None, _replacing)
 
 
 @register("imputation", "repaint")
 def repaint(resample: Draws = 10) -> Imputation:
     """Replacement with every step walked several times. See ``Replacing``."""
-    return Replaced(resample)
+    return Imputation(None, _replacing, (resample,))
+
+
+def _by_particles(solver: Solver, operator: Operator, std: float, particles: int) -> Solver:
+    if solver != Ancestral():
+        raise InputError(
+            f"solver {type(solver).__name__}: the particles of tds walk by ancestral steps of "
+            "their own; leave the solver out."
+        )
+    return _settled(TDS(particles), operator, std)
+
+
+def _descending(solver: Solver, operator: Operator, std: float, step: float) -> Solver:
+    return _settled(DPS(solver, operator, step), operator, std)
+
+
+def _replacing(solver: Solver, operator: Operator, std: float, resample: int = 1) -> Solver:
+    if not isinstance(operator, Projection) or std > 0:
+        what = f"noise of std {std:g}" if std > 0 else f"{type(operator).__name__}"
+        raise InputError(
+            f"replacement cannot heed {what}: it puts exact values of a projection (mask, "
+            "grey, downscale, random-rows) in their place. Use mmps, pigdm or dps."
+        )
+    return Replacing(solver, operator, resample)
 
 
 @final
@@ -209,4 +150,7 @@ class Measurement:
     ) -> tuple[GaussianDenoiser, Solver]:
         """Denoiser and solver that heed it."""
         by: Imputation = member(Imputation, self.by)
-        return by.arrange(denoiser, solver, self.operator, self.std)
+        solver = by.walk(solver, self.operator, self.std, *by.settings)
+        if by.method is not None:
+            denoiser = Posterior(denoiser, self.operator, by.method, self.std)
+        return denoiser, solver

@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 from typing_extensions import Unpack
 
-from unnoise.catalogue.ranges import LAST_SAMPLE, MOST_DRAWS, whole
+from unnoise.catalogue.ranges import LAST_SAMPLE, MOST_DRAWS, MOST_STEPS, whole
 from unnoise.catalogue.registry import member
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, NetworkDenoiser
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
-from unnoise.likelihood.given import check_data
+from unnoise.likelihood.given import check_answer, check_data
 from unnoise.models.base import Generative
 from unnoise.models.conditions import Conditions, Labels
-from unnoise.models.guides import Guide, Weaker
-from unnoise.models.interpolation import carry, slerp
+from unnoise.models.guides import Guide, by_weaker
+from unnoise.models.interpolation import slerp
 from unnoise.models.plan import Plan, plan
 from unnoise.models.request import SampleKeywords, SampleRequest
 from unnoise.networks import Network
 from unnoise.processes import GaussianProcess
-from unnoise.solvers import DormandPrince, Solver, Step
+from unnoise.solvers import DormandPrince, Solver, Step, grid, integrate
 from unnoise.spaces.moments import Moments
 from unnoise.system.threads import set_threads
 
@@ -60,7 +60,7 @@ class OdeModel(Generative, ABC):
     @final
     def as_guide(self) -> Guide:
         """Autoguidance: away from this model, which is the weaker one."""
-        return Weaker(self.eval())
+        return by_weaker(self.eval())
 
     # -- sampling -------------------------------------------------------------------------------
 
@@ -141,21 +141,17 @@ class OdeModel(Generative, ABC):
             first: number of the first row, among whose probes it takes its own.
             how: ``t``, ``end``, ``steps`` and ``divergence`` of ``unnoise.log_prob``.
         """
-        x, cond, denoiser = self._given(x, cond, label, guidance)
         first = whole(first, "first", 0, LAST_SAMPLE)
         results: list[Likelihood] = []
-        with self.still(self.sampling.threads):
+        with self._given(x, cond, label, guidance) as (x, cond, denoiser):
             for rows in torch.arange(len(x)).split(AT_ONCE):
                 some = None if cond is None else cond[rows]
                 noise = Noise(seed, (rows + first).tolist())
                 found = log_prob(denoiser, x[rows], some, noise=noise, data=self.moments(), **how)
                 results.append(found)
-        return Likelihood(
-            torch.cat([r.log_prob for r in results]),
-            torch.cat([r.standard_error for r in results]),
-            torch.cat([r.latent for r in results]),
-            results[0].calls,
-        )
+        parts = [(each.log_prob, each.standard_error, each.latent) for each in results]
+        values, errors, latents = (torch.cat(part) for part in zip(*parts, strict=True))
+        return Likelihood(values, errors, latents, results[0].calls)
 
     @final
     def log_prob(self, x: Tensor, cond: Condition | None = None, **how: Any) -> Tensor:
@@ -174,9 +170,8 @@ class OdeModel(Generative, ABC):
         **how: Any,
     ) -> Sensitivity:
         """How much ``likelihood`` of ``x`` hangs on steps and ends; arguments as there."""
-        x, cond, denoiser = self._given(x, cond, label, guidance)
-        noise = Noise(seed, range(len(x)))
-        with self.still(self.sampling.threads):
+        with self._given(x, cond, label, guidance) as (x, cond, denoiser):
+            noise = Noise(seed, range(len(x)))
             return sensitivity(denoiser, x, cond, noise=noise, data=self.moments(), **how)
 
     @final
@@ -196,11 +191,10 @@ class OdeModel(Generative, ABC):
             cond, label, seed: as in ``likelihood``.
             how: ``steps`` and ``draws`` of ``unnoise.elbo``; levels are those of the model's data.
         """
-        x, cond, denoiser = self._given(x, cond, label, 1.0)
         if self.info is not None and self.info.levels is not None:
             low, high = self.info.offset, self.info.offset + self.info.scale * self.info.levels
             how = {"levels": self.info.levels, "low": low, "high": high, **how}
-        with self.still(self.sampling.threads):
+        with self._given(x, cond, label, 1.0) as (x, cond, denoiser):
             return elbo(denoiser, x, cond, noise=Noise(seed, range(len(x))), **how)
 
     # -- latent space ---------------------------------------------------------------------------
@@ -213,10 +207,15 @@ class OdeModel(Generative, ABC):
             x: modelled values, shape (B, *event).
             cond: conditions, one row for each.
             how: ``label`` and ``guidance`` as in ``likelihood``; ``solver``, one that walks both
-                ways (default ``DormandPrince()``); ``steps`` between the ends.
+                ways (default ``DormandPrince()``); ``steps`` between the ends, even in log SNR, of
+                which a solver with steps of its own needs one.
 
         Returns:
             The state at t = 1, shape (B, *event).
+
+        Raises:
+            InputError: the solver only walks back, or the states hold NaN.
+            NumbersError: it ends in NaN or infinite numbers.
         """
         return self._carry(x, cond, True, **how)
 
@@ -261,25 +260,36 @@ class OdeModel(Generative, ABC):
         solver: Solver | str = DormandPrince(),
         steps: int = 1,
     ) -> Tensor:
-        x, cond, denoiser = self._given(x, cond, label, guidance)
-        with self.still(self.sampling.threads):
-            return carry(denoiser, x, cond, member(Solver, solver), steps, outward)
+        """The state at the other end of the flow: ``outward`` the noise, else the data at t_min."""
+        with self._given(x, cond, label, guidance) as (x, cond, denoiser):
+            used: Solver = member(Solver, solver)
+            if not used.both_ways:
+                raise InputError(
+                    f"solver {type(used).__name__} only walks back; encoding needs one of an ODE "
+                    'that walks both ways: "dopri5", "euler", "heun" or "rk4".'
+                )
+            steps = whole(steps, "steps", 1, MOST_STEPS - 1)
+            times = grid(self.process, steps + 1)[:-1]
+            found = integrate(used, denoiser, x, times.flip(0) if outward else times, cond)
+            check_answer(found, "the state at the end of the flow", x)
+            return found
 
     @final
+    @contextmanager
     def _given(
         self, x: Tensor, cond: Condition | None, label: Labels, guidance: Guidance | float
-    ) -> tuple[Tensor, Condition | None, GaussianDenoiser]:
-        """Data and condition, checked, and the denoiser that is meant."""
+    ) -> Generator[tuple[Tensor, Condition | None, GaussianDenoiser]]:
+        """Data and condition, checked, and the denoiser that is meant, ``still`` meanwhile."""
         check_data(x, "the data", self.shape)
         free = cond is None and label is None
         asked = Conditions(self.network, len(x), cond, label, hidden=free)
         cond = asked[torch.arange(len(x))]
-        guided = ClassifierFree(self.denoiser, guidance, self.network.guided)
-        denoiser = guided if cond is not None else self.denoiser
-        if cond is not None:
-            with self.still(self.sampling.threads):
+        denoiser = ClassifierFree(self.denoiser, guidance, self.network.guided)
+        x = x.to(self.device, next(self.parameters()).dtype)
+        with self.still(self.sampling.threads):
+            if cond is not None:
                 cond = self.network.prepared(cond.to(self.device))
-        return x.to(self.device, next(self.parameters()).dtype), cond, denoiser
+            yield x, cond, denoiser
 
     # -- details --------------------------------------------------------------------------------
 

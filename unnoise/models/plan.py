@@ -2,22 +2,21 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import torch
 from torch import Tensor
 
 from unnoise.catalogue.registry import member
-from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError, NumbersError, short
 from unnoise.core.noise import Noise
-from unnoise.denoisers import Constant, GaussianDenoiser, Guidance
+from unnoise.denoisers import Constant, GaussianDenoiser
 from unnoise.likelihood.given import check_data
 from unnoise.models.conditions import Conditions
-from unnoise.models.guides import Guide, guide_of
+from unnoise.models.guides import guide_of
 from unnoise.models.request import SampleRequest
 from unnoise.solvers import Ancestral, Solver, Step, grid, trajectory
 from unnoise.solvers.base import Leg
@@ -67,21 +66,15 @@ class Plan:
         Yields:
             Step(index, t, s, x, belief) of all rows; the belief is its mean, a point.
         """
-        chunks = self._chunks(rows)
-        n = len(self._asked(rows))
+        n, chunks = self._chunks(rows)
         parts = [self._begin(chunk) for chunk in chunks]
         for _ in range(len(self)):
             # Between two steps grad mode and thread count are the caller's again.
             with self.model.still(self.threads):
                 moved = [next(part) for part in parts]
             beliefs = [step.belief.mean for step in moved if step.belief is not None]
-            yield Step(
-                moved[0].index,
-                moved[0].t,
-                moved[0].s,
-                torch.cat([step.x for step in moved])[:n],
-                Normal(torch.cat(beliefs)[:n]) if beliefs else None,
-            )
+            belief = Normal(torch.cat(beliefs)[:n]) if beliefs else None
+            yield replace(moved[0], x=torch.cat([step.x for step in moved])[:n], belief=belief)
 
     def sample(self, rows: Sequence[int] | None = None) -> Tensor:
         """Where the walk ends, shape (n, *event), float32; one chunk after another in memory.
@@ -89,12 +82,9 @@ class Plan:
         Raises:
             NumbersError: the samples hold NaN or infinite numbers.
         """
-        found: list[Tensor] = []
+        n, chunks = self._chunks(rows)
         with self.model.still(self.threads):
-            for chunk in self._chunks(rows):
-                *_, last = self._begin(chunk)
-                found.append(last.x)
-        x = torch.cat(found)[: len(self._asked(rows))]
+            x = torch.cat([list(self._begin(chunk))[-1].x for chunk in chunks])[:n]
         if not bool(torch.isfinite(x).all()):
             raise NumbersError(
                 "the samples hold NaN or infinite numbers: the weights or the guidance are too "
@@ -102,19 +92,15 @@ class Plan:
             )
         return x
 
-    def _asked(self, rows: Sequence[int] | None) -> Sequence[int]:
+    def _chunks(self, rows: Sequence[int] | None) -> tuple[int, list[list[int]]]:
+        """How many rows, and they in lists of exactly ``chunk``, padded with the last number."""
         first, n = self.request.first, self.request.n
-        rows = range(first, first + n) if rows is None else rows
-        if not len(rows) or min(rows) < first or max(rows) >= first + n:
+        asked = list(range(first, first + n) if rows is None else rows)
+        if not asked or min(asked) < first or max(asked) >= first + n:
             raise InputError(f"rows: give numbers of samples from {first} to {first + n - 1}.")
-        return rows
-
-    def _chunks(self, rows: Sequence[int] | None) -> list[list[int]]:
-        """Rows in lists of exactly ``chunk``, the last one padded with its last number."""
-        asked = list(self._asked(rows))
         size = self.chunk or len(asked)
         parts = [asked[a : a + size] for a in range(0, len(asked), size)]
-        return [part + part[-1:] * (size - len(part)) for part in parts]
+        return len(asked), [part + part[-1:] * (size - len(part)) for part in parts]
 
     def _begin(self, rows: list[int]) -> Iterator[Step]:
         """The walk of one chunk."""
@@ -126,19 +112,15 @@ class Plan:
         else:
             law = model.process.forward(request.near[0][index].float(), self.times[0])
         x = law.sample(noise.child("start")).to(model.device)
-        cond = self._condition(index)
+        cond = self.conditions[index]
+        if request.given is not None:
+            cond = request.given.condition(cond, index)
+        if cond is not None:
+            with model.still(self.threads):
+                cond = model.network.prepared(cond.to(model.device))
         return trajectory(
             self.solver, self.denoiser, x, self.times, cond, noise.child("walk"), legs=self.legs
         )
-
-    def _condition(self, index: Tensor) -> Condition | None:
-        cond = self.conditions[index]
-        if self.request.given is not None:
-            cond = self.request.given.condition(cond, index)
-        if cond is None:
-            return None
-        with self.model.still(self.threads):
-            return self.model.network.prepared(cond.to(self.model.device))
 
 
 def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser | None) -> Plan:
@@ -158,11 +140,17 @@ def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser |
     default = own.solver if given is None else Ancestral()
     solver: Solver = default if request.solver is None else member(Solver, request.solver)
     guide = guide_of(request.guide)
-    guide.check(model)
-    conditions, asked = _towards(model, request, guide)
-    strength = guide.scale(asked, member(Guidance, own.guidance))
+    # What varies data, or agrees with a measurement, is of no class unless one is asked for.
+    unasked = request.cond is None and request.label is None and not guide.needs_label
+    free = unasked and (given is not None or request.near is not None)
     inner = model.denoiser if denoiser is None else denoiser
-    arranged = guide.arrange(inner, strength, model.network.guided)
+    strength: Any = Constant(0.0) if free and request.guide is None else request.guidance
+    arranged = guide.arrange(model, inner, strength)
+    known = model.classes if guide.classes is None else guide.classes
+    conditions = Conditions(
+        model.network, request.n, request.cond, request.label, request.first, known, free
+    )
+    _check_guidance(model, request, free)
     if solver.couples_batch and request.exact:
         raise InputError(
             f"solver {type(solver).__name__} couples the samples of a batch, so that equal seeds "
@@ -183,47 +171,23 @@ def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser |
     return Plan(request, model, conditions, arranged, solver, times, legs, chunk, threads)
 
 
-def _towards(
-    model: "OdeModel", request: SampleRequest, guide: Guide
-) -> tuple[Conditions, Guidance | None]:
-    """The conditions that are meant, and the guidance that was asked for."""
-    guidance, own = request.guidance, request.guide is None
-    asked = None if guidance is None else member(Guidance, guidance)
-    free = request.cond is None and request.label is None and not guide.needs_label
-    if free and (request.given is not None or request.near is not None):
-        if own and guidance is not None:
-            raise InputError(f"guidance = {_told(guidance)}: towards what? Give a label.")
-        alone = Conditions(model.network, request.n, hidden=True)
-        return alone, Constant(0.0) if own else asked
-    conditions = Conditions(
-        model.network,
-        request.n,
-        request.cond,
-        request.label,
-        request.first,
-        guide.classes(model),
-    )
-    if own and guidance not in (None, Constant(1.0)) and not model.network.reads:
-        raise InputError(
-            f"guidance = {_told(guidance)}: this model knows no labels to guide towards."
-        )
-    return conditions, asked
-
-
-def _told(guidance: Guidance | float | None) -> str:
-    scale = getattr(guidance, "scale", None)
-    return short(guidance if scale is None else scale)
+def _check_guidance(model: "OdeModel", request: SampleRequest, free: bool) -> None:
+    """Refuse guidance by the model itself where there is nothing to guide towards."""
+    asked = request.guidance
+    if asked is None or request.guide is not None:
+        return
+    told = short(getattr(asked, "scale", asked))
+    if free:
+        raise InputError(f"guidance = {told}: towards what? Give a label.")
+    if asked != Constant(1.0) and not model.network.reads:
+        raise InputError(f"guidance = {told}: this model knows no labels to guide towards.")
 
 
 def _times(model: "OdeModel", request: SampleRequest, start: float) -> Tensor:
     own = model.sampling
-    times = grid(
-        model.process,
-        own.steps if request.steps is None else request.steps,
-        own.grid if request.grid is None else request.grid,
-        start,
-        model.moments(),
-    )
+    steps = own.steps if request.steps is None else request.steps
+    spaced = own.grid if request.grid is None else request.grid
+    times = grid(model.process, steps, spaced, start, model.moments())
     if float(times[0]) != start or float(times[-1]) != 0:
         raise InputError(
             f"times run from {float(times[0]):g} to {float(times[-1]):g}; a sample starts as "

@@ -94,13 +94,9 @@ class SampleRequest:
     @classmethod
     def of(cls, n: int, cond: Condition | None, keywords: SampleKeywords) -> "SampleRequest":
         """A request from the arguments of a method; an unknown one is refused by name."""
-        check_keywords(keywords, [f.name for f in fields(cls)])
+        known = {f.name: None for f in fields(cls)}
+        for name in keywords:
+            if name not in known:
+                cure = nearest(name, known) or f" Known: {', '.join(known)}."
+                raise InputError(f"sample has no argument {short(name)}.{cure}")
         return cls(n, cond, **keywords)
-
-
-def check_keywords(given: Any, known: Sequence[str], of: str = "sample") -> None:
-    """Refuse a keyword that nobody knows, and name the nearest one that is known."""
-    unknown = next((name for name in given if name not in known), None)
-    if unknown is not None:
-        cure = nearest(unknown, dict.fromkeys(known)) or f" Known: {', '.join(known)}."
-        raise InputError(f"{of} has no argument {short(unknown)}.{cure}")
