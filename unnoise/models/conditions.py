@@ -61,10 +61,7 @@ class Conditions:
             numbers = _numbers(label, self.n)
             object.__setattr__(self, "label", numbers)
         if numbers is not None and (self.known is not None or label is not None):
-            last = (self.known or 1) - 1
-            bad = numbers[(numbers < 0) | (numbers > last)]
-            if len(bad):
-                raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {last}.")
+            _check(numbers, (self.known or 1) - 1)
         if cond is None:
             self[torch.zeros(1, dtype=torch.int64)]  # what cannot be made is refused now
 
@@ -81,6 +78,12 @@ class Conditions:
         rest = null_condition(self.network, len(index)) or Condition()
         masks = {slot: mask for slot, mask in (rest.keep or {}).items() if slot != "label"}
         return replace(rest, label=numbers, keep=masks)
+
+
+def _check(numbers: Tensor, last: int) -> None:
+    bad = numbers[(numbers < 0) | (numbers > last)]
+    if len(bad):
+        raise InputError(f"label {int(bad[0])}: this model knows labels 0 to {last}.")
 
 
 def _numbers(label: Labels, n: int) -> Tensor:

@@ -1,5 +1,6 @@
 """Sampling what agrees with a measurement, by a model that never heard of it."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, final
@@ -23,58 +24,80 @@ def _settled(solver: Solver, operator: Operator, std: float) -> Solver:
     return solver
 
 
+class Imputation(ABC):
+    """Where what was measured enters: the belief, or the walk."""
+
+    family: ClassVar[str] = "imputation"
+
+    @abstractmethod
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
+    ) -> tuple[GaussianDenoiser, Solver]:
+        """Denoiser and solver that heed ``Condition.measured``.
+
+        Raises:
+            InputError: it cannot be done with this operator or noise.
+        """
+
+
 @final
 @dataclass(frozen=True)
-class Imputation:
-    """Where what was measured enters: the belief, or the walk.
+class Believed(Imputation):
+    """Inverse-problem method made of a belief and a walk, each of which may heed the measurement.
 
     Arguments:
         method: how the denoiser believes it (``Posterior``); None leaves the belief alone.
-        walk: ``walk(solver, operator, std, *settings)`` gives the solver that heeds it, or refuses,
-            by an InputError, what cannot be done with this operator or noise.
+        walk: ``walk(solver, operator, std, *settings)`` gives the solver that heeds it.
         settings: further arguments of ``walk``.
     """
 
-    family: ClassVar[str] = "imputation"
     method: Method | None = None
     walk: Callable[..., Solver] = field(default=_settled, repr=False)
     settings: tuple[float, ...] = ()
+
+    def arrange(
+        self, denoiser: GaussianDenoiser, solver: Solver, operator: Operator, std: float
+    ) -> tuple[GaussianDenoiser, Solver]:
+        solver = self.walk(solver, operator, std, *self.settings)
+        if self.method is not None:
+            denoiser = Posterior(denoiser, operator, self.method, std)
+        return denoiser, solver
 
 
 @register("imputation", "mmps")
 def mmps(iterations: Draws = 1) -> Imputation:
     """Moment matching; exact where the data is Gaussian. See ``MMPS``."""
-    return Imputation(MMPS(iterations))
+    return Believed(MMPS(iterations))
 
 
 @register("imputation", "pigdm")
 def pigdm(data_std: Positive = 0.5, iterations: Draws = 5) -> Imputation:
     """Pseudo-inverse guidance. See ``PiGDM``."""
-    return Imputation(PiGDM(data_std, iterations))
+    return Believed(PiGDM(data_std, iterations))
 
 
 @register("imputation", "tds")
 def tds(particles: Draws = 16, data_std: Positive = 0.5) -> Imputation:
     """Particles: slow, and with more of them as exact as the model is. See ``TDS``."""
-    return Imputation(PiGDM(data_std), _by_particles, (particles,))
+    return Believed(PiGDM(data_std), _by_particles, (particles,))
 
 
 @register("imputation", "dps")
 def dps(step: Positive = 1.0) -> Imputation:
     """Diffusion posterior sampling. See ``DPS``."""
-    return Imputation(None, _descending, (step,))
+    return Believed(None, _descending, (step,))
 
 
 @register("imputation", "replacement")
 def replacement() -> Imputation:
     """Known values replaced after every step; fast, and too wide. See ``Replacing``."""
-    return Imputation(None, _replacing)
+    return Believed(None, _replacing)
 
 
 @register("imputation", "repaint")
 def repaint(resample: Draws = 10) -> Imputation:
     """Replacement with every step walked several times. See ``Replacing``."""
-    return Imputation(None, _replacing, (resample,))
+    return Believed(None, _replacing, (resample,))
 
 
 def _by_particles(solver: Solver, operator: Operator, std: float, particles: int) -> Solver:
@@ -150,7 +173,4 @@ class Measurement:
     ) -> tuple[GaussianDenoiser, Solver]:
         """Denoiser and solver that heed it."""
         by: Imputation = member(Imputation, self.by)
-        solver = by.walk(solver, self.operator, self.std, *by.settings)
-        if by.method is not None:
-            denoiser = Posterior(denoiser, self.operator, by.method, self.std)
-        return denoiser, solver
+        return by.arrange(denoiser, solver, self.operator, self.std)

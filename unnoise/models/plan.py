@@ -16,7 +16,7 @@ from unnoise.core.noise import Noise
 from unnoise.denoisers import Constant, GaussianDenoiser
 from unnoise.likelihood.given import check_data
 from unnoise.models.conditions import Conditions
-from unnoise.models.guides import guide_of
+from unnoise.models.guides import Guide, guide_of
 from unnoise.models.request import SampleRequest
 from unnoise.solvers import Ancestral, Solver, Step, grid, trajectory
 from unnoise.solvers.base import Leg
@@ -140,17 +140,8 @@ def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser |
     default = own.solver if given is None else Ancestral()
     solver: Solver = default if request.solver is None else member(Solver, request.solver)
     guide = guide_of(request.guide)
-    # What varies data, or agrees with a measurement, is of no class unless one is asked for.
-    unasked = request.cond is None and request.label is None and not guide.needs_label
-    free = unasked and (given is not None or request.near is not None)
     inner = model.denoiser if denoiser is None else denoiser
-    strength: Any = Constant(0.0) if free and request.guide is None else request.guidance
-    arranged = guide.arrange(model, inner, strength)
-    known = model.classes if guide.classes is None else guide.classes
-    conditions = Conditions(
-        model.network, request.n, request.cond, request.label, request.first, known, free
-    )
-    _check_guidance(model, request, free)
+    arranged, conditions = _guided(model, request, guide, inner)
     if solver.couples_batch and request.exact:
         raise InputError(
             f"solver {type(solver).__name__} couples the samples of a batch, so that equal seeds "
@@ -169,6 +160,23 @@ def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser |
     legs = solver.plan(arranged.process, times, model.moments())
     threads = own.threads if request.exact else None
     return Plan(request, model, conditions, arranged, solver, times, legs, chunk, threads)
+
+
+def _guided(
+    model: "OdeModel", request: SampleRequest, guide: Guide, denoiser: GaussianDenoiser
+) -> tuple[GaussianDenoiser, Conditions]:
+    """The guided denoiser, and what each sample is asked to be."""
+    # What varies data, or agrees with a measurement, is of no class unless one is asked for.
+    unasked = request.cond is None and request.label is None and not guide.needs_label
+    free = unasked and (request.given is not None or request.near is not None)
+    strength: Any = Constant(0.0) if free and request.guide is None else request.guidance
+    arranged = guide.arrange(model, denoiser, strength)
+    known = model.classes if guide.classes is None else guide.classes
+    conditions = Conditions(
+        model.network, request.n, request.cond, request.label, request.first, known, free
+    )
+    _check_guidance(model, request, free)
+    return arranged, conditions
 
 
 def _check_guidance(model: "OdeModel", request: SampleRequest, free: bool) -> None:
