@@ -44,18 +44,11 @@ class Conditions:
 
     def __post_init__(self) -> None:
         cond, label, network = self.cond, self.label, self.network
-        if cond is not None and not isinstance(cond, Condition):
-            raise InputError(f"cond is a {type(cond).__name__}; give Condition(label=...).")
         if self.known is None:
             object.__setattr__(self, "known", network.classes)
         labelled = self.known is not None or "label" in network.reads
         object.__setattr__(self, "hidden", self.hidden or not labelled)
-        if label is not None and not labelled:
-            raise InputError(f"label = {short(label)}: this model was trained without labels.")
-        if cond is not None and label is not None:
-            raise InputError("give either cond or label, not both.")
-        if cond is not None and cond.slots and len(cond) != self.n:
-            raise InputError(f"{self.n} samples but {len(cond)} conditions; give one for each.")
+        self._check_given(labelled)
         numbers = None if cond is None else cond.label
         if label is not None:
             numbers = _numbers(label, self.n)
@@ -64,6 +57,17 @@ class Conditions:
             _check(numbers, (self.known or 1) - 1)
         if cond is None:
             self[torch.zeros(1, dtype=torch.int64)]  # what cannot be made is refused now
+
+    def _check_given(self, labelled: bool) -> None:
+        cond, label = self.cond, self.label
+        if cond is not None and not isinstance(cond, Condition):
+            raise InputError(f"cond is a {type(cond).__name__}; give Condition(label=...).")
+        if label is not None and not labelled:
+            raise InputError(f"label = {short(label)}: this model was trained without labels.")
+        if cond is not None and label is not None:
+            raise InputError("give either cond or label, not both.")
+        if cond is not None and cond.slots and len(cond) != self.n:
+            raise InputError(f"{self.n} samples but {len(cond)} conditions; give one for each.")
 
     def __getitem__(self, index: Tensor) -> Condition | None:
         """The condition of some samples, by their place among the n; None where nobody reads it."""
