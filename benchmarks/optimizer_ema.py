@@ -15,8 +15,8 @@ import torch
 from torch import nn
 
 from unnoise import Noise, UNet
-from unnoise.training.averages import Average, HalfLife
-from unnoise.training.optim import AdamW
+from unnoise.training.averages import Average, exponential
+from unnoise.training.optim import AdamW, Optimising
 
 # Of the size of ddpm-cifar10-32 (35.7 M).
 NETWORK = {"shape": (3, 32, 32), "width": 128, "multipliers": (1, 2, 2, 2), "blocks": 2}
@@ -34,8 +34,8 @@ def network() -> nn.Module:
 def ours() -> Callable[[], None]:
     net = network()
     named = dict(net.named_parameters())
-    optimiser = AdamW(named, (0.9, 0.99), 0.01)
-    average = Average(named, HalfLife(8000.0))
+    optimiser = Optimising(AdamW(), named, weight_decay=0.01)
+    average = Average(named, exponential(8000.0))
     step = 0
 
     def run() -> None:

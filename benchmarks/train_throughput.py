@@ -17,7 +17,7 @@ from peer_networks import SHAPE, azula_unet, ours, tutorial_unet
 from torch import Tensor, nn
 
 from unnoise import Noise, UNet
-from unnoise.training.optim import AdamWState
+from unnoise.training.optim import AdamW, Optimising
 
 BATCH = 32
 
@@ -51,7 +51,7 @@ def networks() -> dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor, Tensor
 def stepper(name: str, net: nn.Module) -> Callable[[], None]:
     """Clip and optimise."""
     if name.startswith("unnoise"):
-        own = AdamWState(dict(net.named_parameters()), (0.9, 0.99), 0.01)
+        own = Optimising(AdamW(), dict(net.named_parameters()), weight_decay=0.01)
 
         def step() -> None:
             own.clip(1.0)

@@ -23,7 +23,7 @@ from unnoise.evaluation import (
     ImprovedPrecisionRecall,
     Metric,
 )
-from unnoise.evaluation import featured as module
+from unnoise.evaluation import metric as module
 from unnoise.likelihood import ExactTrace, Hutchinson
 from unnoise.models import Diffusion, Model
 from unnoise.tasks import evaluate

@@ -1,4 +1,4 @@
-"""Power-function averages, and any width from their snapshots."""
+"""power-function averages, and any width from their snapshots."""
 
 import math
 from pathlib import Path
@@ -13,7 +13,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.models import load
 from unnoise.training import Run, Stepped, fit, read_average
-from unnoise.training.averages import Average, HalfLife, Power, exponent, mixture
+from unnoise.training.averages import Average, exponent, exponential, mixture, power
 
 STEPS = 2000
 
@@ -28,7 +28,7 @@ def averaged(width: float, at: list[int]) -> dict[int, torch.Tensor]:
     """The power-function average of a walk, by its recursion, at some steps (counted from 1)."""
     path, found = wandering(), {}
     weight = nn.Parameter(path[0].clone())
-    average = Average({"w": weight}, Power(width))
+    average = Average({"w": weight}, power(width))
     for n in range(STEPS):
         with torch.no_grad():
             weight.copy_(path[n])
@@ -128,7 +128,7 @@ def test_averages_of_a_run_are_those_of_its_weights(run):
     first = weights(diffusion())
     for half_life in (32.0, 256.0):
         named = {n: nn.Parameter(v.clone()) for n, v in first.items()}
-        average = Average(named, HalfLife(half_life))
+        average = Average(named, exponential(half_life))
         for step in sorted(kept):
             for name, weight in named.items():
                 weight.data.copy_(kept[step][name])

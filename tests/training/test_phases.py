@@ -22,7 +22,7 @@ from unnoise.tasks.listeners import progress_line
 from unnoise.training import MetricsLog, Run, Stepped, Training, fit
 from unnoise.training.events import read_metrics
 from unnoise.training.layout import Sharded
-from unnoise.training.optim import SGDState
+from unnoise.training.optim import SGD, Optimising
 
 RECIPE = """
 [data]
@@ -191,10 +191,10 @@ def test_a_single_phase_is_logged_as_ever(tmp_path: Path):
 def test_settings_of_a_phase_are_its_own():
     run = run_of(ToyGan(), lr=1e-2, warmup=0)
     critic, generator = run.optimisers
-    assert (critic.betas, critic.weight_decay) == ((0.5, 0.9), 0.01)  # pyright: ignore
-    assert (generator.betas, generator.weight_decay) == ((0.9, 0.99), 0.0)  # pyright: ignore
+    assert (critic.betas, critic.weight_decay) == ((0.5, 0.9), 0.01)
+    assert (generator.betas, generator.weight_decay) == ((0.9, 0.99), 0.0)
     run.advance()
-    counts = [int(each.counts[0]) for each in run.optimisers]  # pyright: ignore
+    counts = [int(each.memory["count"][0]) for each in run.optimisers]
     assert counts == [2, 1] and [turn.repeat for turn in run.turns] == [0, 1, 0]
 
 
@@ -272,7 +272,7 @@ def test_a_trial_leaves_buffers_alone():
 def test_sgd_is_torchs():
     own, theirs = (nn.Linear(3, 2) for _ in range(2))
     theirs.load_state_dict(own.state_dict())
-    mine = SGDState(dict(own.named_parameters()), 0.9, 0.0)
+    mine = Optimising(SGD(), dict(own.named_parameters()))
     other = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9)
     for step in range(5):
         for net in (own, theirs):

@@ -12,10 +12,10 @@ from tests.small import points
 from unnoise.catalogue.registry import build, names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.training import Training, threads
-from unnoise.training.averages import Average, HalfLife
-from unnoise.training.optim import AdamWState
-from unnoise.training.order import examples
+from unnoise.training import Training, resources
+from unnoise.training.averages import Average, exponential
+from unnoise.training.feed import examples
+from unnoise.training.optim import AdamW, Optimising
 
 # -- AdamW ----------------------------------------------------------------------------------------
 
@@ -48,7 +48,7 @@ def walk(
 def ours(settings: Training, decay: float, epsilon: float = 1e-8) -> list[nn.Parameter]:
     weights = parameters()
     named = {str(i): w for i, w in enumerate(weights)}
-    return walk(weights, AdamWState(named, (0.9, 0.99), decay, epsilon).step, settings)
+    return walk(weights, Optimising(AdamW(epsilon), named, weight_decay=decay).step, settings)
 
 
 def theirs(settings: Training, decay: float, fused: bool) -> list[nn.Parameter]:
@@ -94,7 +94,7 @@ def test_adamw_leaves_alone_what_has_no_gradient(kernel: bool, monkeypatch: pyte
     if not kernel:
         monkeypatch.delattr(torch, "_fused_adamw_")
     used, idle = parameters()
-    optimiser = AdamWState({"used": used, "idle": idle}, (0.9, 0.99), 0.1)
+    optimiser = Optimising(AdamW(), {"used": used, "idle": idle}, weight_decay=0.1)
     used.grad = torch.ones_like(used)
     before = idle.detach().clone()
     optimiser.step(0.1)
@@ -120,9 +120,10 @@ def test_clipping_is_torchs(
         monkeypatch.delattr(torch, "_fused_adamw_")
     for limit in (most, 1e9):  # the second is the canary: not shrunk at all
         found = parameters()
-        own = AdamWState({str(i): w for i, w in enumerate(found)}, (0.9, 0.99), 0.1)
+        named = {str(i): w for i, w in enumerate(found)}
+        own = Optimising(AdamW(), named, weight_decay=0.1)
 
-        def clipped(rate: float, own: AdamWState = own, limit: float = limit) -> None:
+        def clipped(rate: float, own: Optimising = own, limit: float = limit) -> None:
             for weight in own.parameters:
                 weight.grad = None if weight.grad is None else weight.grad * scale
             own.clip(limit, scale)
@@ -138,7 +139,7 @@ def test_clipping_is_torchs(
 def distance_left(half_life: float, batch: int, first: int, steps: int) -> float:
     """How far the average still is from weights that jumped from 0 to 1 and stay there."""
     weight = nn.Parameter(torch.zeros(3, dtype=torch.float64))
-    average = Average({"w": weight}, HalfLife(half_life))
+    average = Average({"w": weight}, exponential(half_life))
     with torch.no_grad():
         weight.fill_(1.0)
     for step in range(first, first + steps):
@@ -171,7 +172,7 @@ def test_no_half_life_no_delay():
 
 def test_swapping_twice_is_nothing():
     weight = nn.Parameter(torch.ones(3))
-    average = Average({"w": weight}, HalfLife(100.0))
+    average = Average({"w": weight}, exponential(100.0))
     kept = average.state()["w"].clone()
     with torch.no_grad():
         weight.copy_(torch.tensor([2.0, 3.0, 4.0]))
@@ -262,14 +263,14 @@ class Machine:
 
     def choose(self, patch: pytest.MonkeyPatch, asked: int | None = None) -> tuple[int, str]:
         with patch.context() as inside:
-            inside.setattr(threads.time, "perf_counter", lambda: self.now)
-            inside.setattr(threads.os, "getloadavg", lambda: (self.load, 0.0, 0.0))
+            inside.setattr(resources.time, "perf_counter", lambda: self.now)
+            inside.setattr(resources.os, "getloadavg", lambda: (self.load, 0.0, 0.0))
             inside.setattr(
-                threads.os, "sched_getaffinity", lambda _: range(self.cores), raising=False
+                resources.os, "sched_getaffinity", lambda _: range(self.cores), raising=False
             )
             before = torch.get_num_threads()
             try:
-                chosen, why, seconds = threads.choose(self.step, asked)
+                chosen, why, seconds = resources.choose(self.step, asked)
                 assert torch.get_num_threads() == chosen
                 assert seconds == pytest.approx(self.seconds)
             finally:

@@ -15,8 +15,8 @@ from unnoise.models import Diffusion, Sampling
 from unnoise.tasks.listeners import Evaluations, SampleSheets
 from unnoise.training import Began, MetricsLog, Training, Warned, fit
 from unnoise.training.events import read_metrics
+from unnoise.training.guard import LossScale
 from unnoise.training.run import Run
-from unnoise.training.scaling import LossScale
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])

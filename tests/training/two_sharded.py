@@ -44,7 +44,7 @@ class Watch:
 def held(run: Run) -> int:
     """Elements of weights, average and optimiser in this process."""
     tensors = [*run.layout.trained.parameters(), *run.average.values]
-    tensors += [t for o in run.optimisers for t in (*o.first, *o.second)]
+    tensors += [t for o in run.optimisers for k in ("first", "second") for t in o.memory[k]]
     return sum(local(t).numel() for t in tensors)
 
 

@@ -20,6 +20,7 @@ from unnoise.core.noise import Noise, permutation
 from unnoise.data.clouds import Clouds
 from unnoise.data.names import Refusal
 from unnoise.spaces import Display, Labels, Moments, Space
+from unnoise.spaces.space import Modelled
 from unnoise.system.documents import Whole, checked
 
 Maker = TypeVar("Maker")
@@ -32,19 +33,15 @@ def opens_nothing(maker: Maker) -> Maker:
 
 
 @dataclass(frozen=True)
-class DataInfo:
+class DataInfo(Modelled):
     """Description of training data (shape, classes, levels, moments); part of every model file.
-
-    Discrete data has levels k = 0 ... levels - 1 and is modelled as
-    ``offset + scale (k + u)``, u in [0, 1) (1/2 is the middle of a level); continuous data as
-    ``offset + scale stored``.
 
     Arguments:
         name: of the data set.
         shape: event shape (C, H, W), (C, L) or (D,).
         classes: number of labels, None for none.
         levels: number of levels of a stored value, None for continuous data.
-        offset, scale: the affine map above.
+        offset, scale: of the affine map, see ``Modelled``.
         mean: of the modelled values, shape ``shape``.
         variance: of the modelled values around their mean, averaged over the event.
         covariance: of the flattened modelled values, shape (D, D), where D <= 1024.
@@ -98,22 +95,6 @@ class DataInfo:
         if self.classes is None:
             return None
         return Labels(self.classes, self.class_names, self.class_counts)
-
-    def to_model(self, stored: Tensor, u: Tensor | float = 0.5) -> Tensor:
-        """Scale stored values to modelled ones (float32); ``u`` in [0, 1) dequantises them."""
-        return self.space.to_model(stored, u)
-
-    def to_stored(self, x: Tensor) -> Tensor:
-        """Quantise modelled values (inverse of ``to_model``): int64 levels, or floats."""
-        return self.space.to_stored(x)
-
-    def to_bytes(self, x: Tensor) -> Tensor:
-        """Modelled images as uint8, shape (B, *shape): levels stretched over 0 ... 255."""
-        return self.space.to_bytes(x)
-
-    def check_range(self, x: Tensor, what: str, slack: float = 0.0) -> None:
-        """Refuse modelled values that are none; see ``Space.check_range``."""
-        self.space.check_range(x, what, slack)
 
     def label(self, text: str) -> int:
         """The number of a class, given by its number or name; see ``Labels.number``."""

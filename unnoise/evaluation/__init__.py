@@ -9,20 +9,18 @@ from unnoise.evaluation.diagnostics import (
     round_trip,
     score_error,
 )
-from unnoise.evaluation.featured import FeatureMetric, features
-from unnoise.evaluation.frechet import Frechet, frechet_distance
 from unnoise.evaluation.judge import Judge, cached_judge
 from unnoise.evaluation.likelihood_figures import HeldOutLikelihood
-from unnoise.evaluation.metric import Metric
-from unnoise.evaluation.nearest import Memorisation, memorisation_ratio
-from unnoise.evaluation.precision_recall import (
+from unnoise.evaluation.metric import FeatureMetric, Metric, features
+from unnoise.evaluation.neighbours import (
     ImprovedPrecisionRecall,
+    Memorisation,
     PrecisionRecall,
+    memorisation_ratio,
     precision_recall,
 )
-from unnoise.evaluation.report import Scores, score
-from unnoise.evaluation.settings import Evaluation
-from unnoise.evaluation.two_sample import sliced_wasserstein
+from unnoise.evaluation.report import Evaluation
+from unnoise.evaluation.wasserstein import Frechet, frechet_distance, sliced_wasserstein
 
 __all__ = [
     "Accuracy",
@@ -36,7 +34,6 @@ __all__ = [
     "Memorisation",
     "Metric",
     "PrecisionRecall",
-    "Scores",
     "cached_judge",
     "features",
     "frechet_distance",
@@ -46,7 +43,6 @@ __all__ = [
     "precision_recall",
     "prior_mismatch",
     "round_trip",
-    "score",
     "score_error",
     "sliced_wasserstein",
 ]

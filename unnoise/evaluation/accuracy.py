@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from unnoise.catalogue.registry import register
-from unnoise.evaluation.featured import Featured, FeatureMetric
+from unnoise.evaluation.metric import Featured, FeatureMetric
 
 
 @register("metric", "accuracy")

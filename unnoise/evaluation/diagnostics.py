@@ -73,17 +73,16 @@ def loss_by_level(
     if len(x0) < 2:
         raise InputError("give at least 2 examples; an error bar of one is unknown.")
     process, z = denoiser.process, noise.normal(x0)
-    angles = torch.atan(torch.exp(-0.5 * torch.tensor(log_snr, dtype=torch.float64)))
+    levels = torch.tensor(log_snr, dtype=torch.float64)
     means: list[float] = []
     errors: list[float] = []
-    for t in process.time(angles):
+    for t in process.time(torch.atan(torch.exp(-0.5 * levels))):
         alpha, sigma = process.scales(t, x0)
         with torch.no_grad():
             mean = denoiser(alpha * x0 + sigma * z, t, cond).mean
         each = ((mean - x0) * (alpha / sigma)).square().flatten(1).mean(1).double()
         means.append(float(each.mean()))
         errors.append(float(each.std()) / math.sqrt(len(each)))
-    levels = torch.tensor(log_snr, dtype=torch.float64)
     return Levels(levels, torch.tensor(means), torch.tensor(errors))
 
 

@@ -1,109 +1,88 @@
-"""Evaluation metrics of a set of samples, and a line that states their protocol."""
+"""What a model is measured by, the [evaluation] table; and a line that states the protocol."""
 
 import hashlib
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, final
 
 import torch
+from annotated_types import Interval
 from torch import Tensor
 
+from unnoise.catalogue.ranges import Draws, Examples, Positive, Steps
+from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError, short
-from unnoise.core.noise import Noise
+from unnoise.core.noise import Noise, check_seed
 from unnoise.evaluation.accuracy import Accuracy
-from unnoise.evaluation.featured import Featured
-from unnoise.evaluation.frechet import Frechet, frechet_distance
-from unnoise.evaluation.judge import Judge
-from unnoise.evaluation.metric import Metric
-from unnoise.evaluation.nearest import Memorisation, memorisation_ratio
-from unnoise.evaluation.precision_recall import ImprovedPrecisionRecall, precision_recall
+from unnoise.evaluation.likelihood_figures import HeldOutLikelihood
+from unnoise.evaluation.metric import Featured, Metric
+from unnoise.evaluation.neighbours import ImprovedPrecisionRecall, Memorisation
+from unnoise.evaluation.wasserstein import Frechet
+from unnoise.likelihood import Divergence, Hutchinson
 from unnoise.models import Model
 from unnoise.system import parallel
 
-_NEIGHBOUR = 3
+_MOST = 64
 
 USUAL: tuple[Metric, ...] = (Accuracy(), Frechet(), ImprovedPrecisionRecall(), Memorisation())
 """The metrics of samples that are computed where nothing else is asked for."""
 
 
+@register("evaluation", "evaluation")
+@final
 @dataclass(frozen=True)
-class Scores:
-    """The usual metrics of a set of samples, given as features.
+class Evaluation:
+    """Evaluation settings: what a trained model is measured by, and on how much.
 
     Arguments:
-        accuracy, frechet, precision, recall, memorisation: of the metrics in ``USUAL``; accuracy
-            is None without classes or judge.
-        count: number of samples.
-        protocol: one line that says how the figures were made.
+        count: samples to draw.
+        reference: most examples of the training data, and of the held-out, to compare with.
+        seed: of the samples and of whatever metrics draw.
+        likelihood: held-out examples whose likelihood is computed; 0 computes none, None takes all.
+        likelihood_sigma: noise level (sigma / alpha) whose density is asked about; None takes the
+            smallest that was trained.
+        likelihood_steps: steps of the probability-flow ODE, one network call each.
+        likelihood_draws: dequantisations of each example.
+        divergence: how its divergence is computed.
+        metrics: what is computed, in this order; what several processes share comes last.
     """
 
-    accuracy: float | None
-    frechet: float
-    precision: float
-    recall: float
-    memorisation: float
-    count: int
-    protocol: str
+    family: ClassVar[str] = "evaluation"
 
+    count: Examples = 1000
+    reference: Examples = 10_000
+    seed: int = 0
+    likelihood: Annotated[int, Interval(ge=0, le=1_000_000)] | None = None
+    likelihood_sigma: Positive | None = None
+    likelihood_steps: Steps = 64
+    likelihood_draws: Draws = 1
+    divergence: Divergence = Hutchinson()
+    metrics: tuple[Metric, ...] = (*USUAL, HeldOutLikelihood())
 
-def score(
-    generated: Tensor,
-    requested_labels: Tensor | None,
-    train: Tensor,
-    held_out: Tensor,
-    judge: Judge | None = None,
-) -> Scores:
-    """Compute all metrics of a set of samples; references are always the *held-out* examples.
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if len(self.metrics) > _MOST:
+            raise InputError(f"metrics: these are {len(self.metrics):,}; give at most {_MOST}.")
 
-    Arguments:
-        generated: features of samples, shape (N, D), N > 3.
-        requested_labels: the classes that were asked for, shape (N,), or None.
-        train: features of the training examples, shape (M, D).
-        held_out: features of examples not trained on, shape (K, D), K > 3.
-        judge: says which class a sample shows; trained on the held-out examples, never on what the
-            model has seen. None gives no accuracy.
+    def of_likelihood(self, metric: HeldOutLikelihood) -> HeldOutLikelihood:
+        """The likelihood with the settings of this table where it has none of its own."""
+        table = {
+            "count": self.likelihood or None,
+            "sigma": self.likelihood_sigma,
+            "steps": self.likelihood_steps,
+            "draws": self.likelihood_draws,
+            "divergence": self.divergence,
+        }
+        return replace(metric, **{k: v for k, v in table.items() if getattr(metric, k) is None})
 
-    Returns:
-        Scores.
-
-    Raises:
-        InputError: counts, widths or labels that do not fit, NaN.
-    """
-    accuracy = None
-    if judge is not None and requested_labels is not None:
-        asked = requested_labels.detach().to("cpu")
-        if asked.shape != (len(generated),):
-            raise InputError(
-                f"labels of shape {tuple(asked.shape)} for {len(generated)} samples; give one each."
-            )
-        accuracy = float((judge.predict(generated) == asked).double().mean())
-    near = precision_recall(held_out, generated, _NEIGHBOUR)
-    return Scores(
-        accuracy=accuracy,
-        frechet=frechet_distance(generated, held_out),
-        precision=near.precision,
-        recall=near.recall,
-        memorisation=memorisation_ratio(generated, train, held_out),
-        count=len(generated),
-        protocol=_protocol(generated, train, held_out),
-    )
-
-
-def _protocol(generated: Tensor, train: Tensor, held_out: Tensor) -> str:
-    sets = [
-        f"{name} {len(x)} ({_hash(x)})" for name, x in (("held-out", held_out), ("train", train))
-    ]
-    return (
-        f"n {len(generated)}, features pixels ({generated.shape[1]}), frechet and "
-        f"precision/recall (k {_NEIGHBOUR}) against {sets[0]}, nearest neighbours in {sets[1]}"
-    )
-
-
-def _hash(x: Tensor) -> str:
-    """First 12 digits of the sha256 of features as float32: enough to tell data sets apart."""
-    rounded = x.detach().to("cpu", torch.float32).contiguous()
-    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:12]
+    def chosen(self) -> tuple[Metric, ...]:
+        """The metrics to compute; without likelihoods where ``likelihood`` is 0."""
+        return tuple(
+            self.of_likelihood(metric) if isinstance(metric, HeldOutLikelihood) else metric
+            for metric in self.metrics
+            if self.likelihood != 0 or not isinstance(metric, HeldOutLikelihood)
+        )
 
 
 def measure(
@@ -139,12 +118,7 @@ def measure(
     def alone() -> None:
         compute(single)
         found["count"] = len(drawn)
-        if single == USUAL:
-            found["protocol"] = _protocol(drawn.features, train.features, held_out.features)
-            return
-        named = ", ".join(map(repr, single)) or "no metric of samples"
-        sets = [f"{len(data)} ({data.info.sha256[:12]})" for data in (held_out, train)]
-        found["protocol"] = f"n {len(drawn)}, {named}; held-out {sets[0]}, train {sets[1]}"
+        found["protocol"] = _protocol(single, drawn, train, held_out)
 
     parallel.alone(alone)
     compute(metric for metric in metrics if metric.shared)
@@ -155,3 +129,25 @@ def known(value: float) -> float | None:
     """A figure as JSON has it: whole numbers stay, NaN and infinity are None."""
     number = value if isinstance(value, int) else float(value)
     return number if math.isfinite(number) else None
+
+
+def _protocol(
+    metrics: tuple[Metric, ...], drawn: Featured, train: Featured, held_out: Featured
+) -> str:
+    """How the figures of samples were made."""
+    if metrics != USUAL:
+        named = ", ".join(map(repr, metrics)) or "no metric of samples"
+        sets = [f"{len(data)} ({data.info.sha256[:12]})" for data in (held_out, train)]
+        return f"n {len(drawn)}, {named}; held-out {sets[0]}, train {sets[1]}"
+    count, width = drawn.features.shape
+    sets = [f"{len(data.features)} ({_hash(data.features)})" for data in (held_out, train)]
+    return (
+        f"n {count}, features pixels ({width}), frechet and precision/recall (k 3) against "
+        f"held-out {sets[0]}, nearest neighbours in train {sets[1]}"
+    )
+
+
+def _hash(x: Tensor) -> str:
+    """First 12 digits of the sha256 of features as float32: enough to tell data sets apart."""
+    rounded = x.detach().to("cpu", torch.float32).contiguous()
+    return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:12]

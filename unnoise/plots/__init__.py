@@ -6,8 +6,7 @@ from unnoise.plots.files import image_metadata, png_bytes, save_image
 from unnoise.plots.film import animate, film, forward_reverse
 from unnoise.plots.panels import Curves, Line, Plane, lattice, panels
 from unnoise.plots.points import scatter, scatter_strip, walk_film
-from unnoise.plots.sheet import sheet
-from unnoise.plots.strip import evenly, strip
+from unnoise.plots.sheet import evenly, sheet, strip
 
 __all__ = [
     "Curves",

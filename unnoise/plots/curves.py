@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from unnoise.core.errors import InputError
 from unnoise.plots.figures import ACCENT, FAINT, INK, new_figure, picture, tidy
-from unnoise.plots.files import save_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -45,19 +44,10 @@ def loss_curve(records: Sequence[Mapping[str, Any]], path: Path | None = None) -
     left, *rest = figure.subplots(1, 2 if levels else 1, squeeze=False)[0]
     tidy(left)
     left.plot(steps, losses, color=FAINT, linewidth=0.8)
-    left.plot(
-        steps,
-        smoothed(losses, len(losses) / 60),
-        color=ACCENT,
-        linewidth=2,
-        marker="o" if len(steps) == 1 else None,
-    )
-    left.set_title("Loss while training", color=INK, fontsize=12, loc="left")
-    left.set_xlabel("step", color=INK)
+    line, mark = smoothed(losses, len(losses) / 60), "o" if len(steps) == 1 else None
+    left.plot(steps, line, color=ACCENT, linewidth=2, marker=mark)
     left.set_ylabel("loss", color=INK)
-    if min(losses) > 0:
-        left.set_yscale("log")
-        _plain_numbers(left)
+    _name(left, "Loss while training", "step", min(losses))
     for right in rest:
         tidy(right)
         quarter = math.ceil(len(levels) / 4)
@@ -65,16 +55,10 @@ def loss_curve(records: Sequence[Mapping[str, Any]], path: Path | None = None) -
         if len(levels) > 1:
             right.plot(*zip(*early, strict=True), color=FAINT, linewidth=1.5, label="first quarter")
         right.plot(*zip(*late, strict=True), color=ACCENT, linewidth=2, label="last quarter")
-        right.set_title("Loss by noise level", color=INK, fontsize=12, loc="left")
-        right.set_xlabel("log signal-to-noise ratio   (noise ← → data)", color=INK)
+        across = "log signal-to-noise ratio   (noise ← → data)"
+        _name(right, "Loss by noise level", across, min(loss for _, loss in early + late))
         right.legend(frameon=False, labelcolor=INK, fontsize=9)
-        if min(loss for _, loss in early + late) > 0:
-            right.set_yscale("log")
-            _plain_numbers(right)
-    image = picture(figure)
-    if path is not None:
-        save_image(image, path)
-    return image
+    return picture(figure, path)
 
 
 def smoothed(values: Sequence[float], half_life: float) -> list[float]:
@@ -122,10 +106,15 @@ def _finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _plain_numbers(axes: Any) -> None:
-    """0.2 and not 2 x 10^-1 on a logarithmic axis that spans few decades."""
+def _name(axes: Any, title: str, across: str, least: float) -> None:
+    """A title and the name of an axis; losses above 0 on a logarithmic axis, 0.2 not 2 x 10^-1."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
+    axes.set_title(title, color=INK, fontsize=12, loc="left")
+    axes.set_xlabel(across, color=INK)
+    if least <= 0:
+        return
+    axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())

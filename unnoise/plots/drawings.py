@@ -11,8 +11,7 @@ from unnoise.catalogue.ranges import Count
 from unnoise.catalogue.registry import register
 from unnoise.plots.film import animate
 from unnoise.plots.points import scatter, scatter_strip, walk_film
-from unnoise.plots.sheet import sheet
-from unnoise.plots.strip import check_frames, strip
+from unnoise.plots.sheet import check_frames, sheet, strip
 
 if TYPE_CHECKING:
     from PIL.Image import Image

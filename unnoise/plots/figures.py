@@ -1,6 +1,11 @@
 """Helpers for matplotlib figures without global state, rendered to Pillow images."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from unnoise.plots.files import save_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,12 +35,21 @@ def tidy(axes: Any) -> None:
         spine.set_color(FAINT)
 
 
-def picture(figure: "Figure") -> "Image":
-    """Render a figure to a Pillow image, mode RGB."""
+def columns(points: Tensor) -> tuple[Any, Any]:
+    """The two columns of points (N, 2), for matplotlib."""
+    x, y = points.detach().cpu().double().unbind(-1)
+    return x.numpy(), y.numpy()
+
+
+def picture(figure: "Figure", path: Path | None = None) -> "Image":
+    """Render a figure to a Pillow image, mode RGB, and write it as a PNG where there is a path."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     size = canvas.get_width_height()
-    return Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
+    image = Image.frombytes("RGBA", size, bytes(canvas.buffer_rgba())).convert("RGB")
+    if path is not None:
+        save_image(image, path)
+    return image

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
-from unnoise.plots.sheet import sheet
-from unnoise.plots.strip import check_frames
+from unnoise.plots.sheet import check_frames, sheet
 from unnoise.system.files import write_atomic
 
 if TYPE_CHECKING:
@@ -49,12 +48,11 @@ def film(
         InputError: no frames, frames of different shapes, titles that do not count up.
         StorageError: the disk refuses.
     """
-    check_frames(frames)
-    if titles is not None and len(titles) != len(frames):
-        raise InputError(f"{len(titles)} titles for {len(frames)} frames; give one for each.")
+    check_frames(frames, titles)
+    lines = [None] * len(frames) if titles is None else titles
     sheets = [
-        sheet(frame, columns, scale=scale, title=None if titles is None else titles[i])
-        for i, frame in enumerate(frames)
+        sheet(frame, columns, scale=scale, title=line)
+        for frame, line in zip(frames, lines, strict=True)
     ]
     return animate(sheets, path, duration_ms, hold_last_ms)
 

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
-from unnoise.plots.figures import ACCENT, INK, new_figure, picture, tidy
-from unnoise.plots.files import save_image
+from unnoise.plots.figures import ACCENT, INK, columns, new_figure, picture, tidy
 from unnoise.plots.points import check_points
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Plane:
         if self.heat is not None:
             colours = "Blues" if self.scale == "density" else "magma_r"
             shown = axes.imshow(
-                _numbers(self.heat),
+                self.heat.detach().cpu().double().numpy(),
                 origin="lower",
                 extent=self.view,
                 aspect="auto",
@@ -61,22 +60,21 @@ class Plane:
                 vmax=None if self.scale == "error" else 1.4 * float(self.heat.max()),
             )
             if self.scale == "error":
-                axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02).ax.tick_params(
-                    labelsize=8
-                )
+                bar = axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02)
+                bar.ax.tick_params(labelsize=8)
         if self.points is not None:
             check_points(self.points)
-            x, y = _columns(self.points)
+            x, y = columns(self.points)
             size = max(1.0, min(10.0, 5000 / len(self.points)))
             axes.scatter(x, y, s=size, c=ACCENT, alpha=0.75, linewidths=0)
         if self.arrows is not None:
-            (x, y), (u, v) = (_columns(part) for part in self.arrows)
+            (x, y), (u, v) = (columns(part) for part in self.arrows)
             axes.quiver(
                 x, y, u, v, angles="xy", scale_units="xy", scale=1, width=0.004, color=INK, zorder=2
             )
         if self.paths is not None:
             for i in range(self.paths.shape[1]):
-                x, y = _columns(self.paths[:, i])
+                x, y = columns(self.paths[:, i])
                 colour = COLOURS[1 + i % (len(COLOURS) - 1)]
                 axes.plot(x, y, color=colour, linewidth=0.9, alpha=0.9)
                 axes.plot(x[-1:], y[-1:], "o", color=colour, markersize=3.5)
@@ -131,9 +129,8 @@ class Curves:
             style: dict[str, Any] = {"color": INK if line.dashed else colour, "label": line.name}
             style |= {"linewidth": 1.6, "linestyle": "--" if line.dashed else "-"}
             if line.error is None:
-                axes.plot(
-                    line.x, line.y, marker=None if line.dashed else "o", markersize=3, **style
-                )
+                mark = None if line.dashed else "o"
+                axes.plot(line.x, line.y, marker=mark, markersize=3, **style)
             else:
                 axes.errorbar(line.x, line.y, line.error, capsize=2, **style)
         if self.log_x:
@@ -171,10 +168,7 @@ def panels(
     for row, places in zip(rows, grid, strict=True):
         for axes, panel in zip(places, [*row, *[None] * (width - len(row))], strict=True):
             axes.set_axis_off() if panel is None else panel.draw(axes)
-    image = picture(figure)
-    if path is not None:
-        save_image(image, path)
-    return image
+    return picture(figure, path)
 
 
 def lattice(view: tuple[float, float, float, float], width: int, height: int) -> Tensor:
@@ -187,12 +181,3 @@ def lattice(view: tuple[float, float, float, float], width: int, height: int) ->
     y = bottom + (top - bottom) * (torch.arange(height, dtype=torch.float64) + 0.5) / height
     up, across = torch.meshgrid(y, x, indexing="ij")
     return torch.stack([across.flatten(), up.flatten()], 1)
-
-
-def _numbers(values: Tensor) -> Any:
-    return values.detach().cpu().double().numpy()
-
-
-def _columns(points: Tensor) -> tuple[Any, Any]:
-    x, y = points.detach().cpu().double().unbind(-1)
-    return x.numpy(), y.numpy()

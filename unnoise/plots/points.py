@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from unnoise.core.errors import InputError
-from unnoise.plots.figures import ACCENT, FAINT, INK, new_figure, picture, tidy
-from unnoise.plots.files import save_image
+from unnoise.plots.figures import ACCENT, FAINT, INK, columns, new_figure, picture, tidy
 from unnoise.plots.film import animate
-from unnoise.plots.strip import check_frames
+from unnoise.plots.sheet import check_frames
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -44,12 +43,12 @@ def scatter(
     if reference is not None:
         check_points(reference)
         view = max(view, view_of(reference))
-        axes.scatter(*_columns(reference), s=5, color=FAINT, linewidths=0, label="data")
+        axes.scatter(*columns(reference), s=5, color=FAINT, linewidths=0, label="data")
     _cloud(axes, points, labels, 560, "samples")
     _frame(axes, view)
     if reference is not None:
         axes.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK, markerscale=2)
-    return _saved(picture(figure), path)
+    return picture(figure, path)
 
 
 def scatter_strip(
@@ -78,7 +77,7 @@ def scatter_strip(
         _frame(axes, view_of(frames[i]), numbers=False)
         if captions is not None:
             axes.set_title(captions[i], fontsize=9, color=INK)
-    return _saved(picture(figure), path)
+    return picture(figure, path)
 
 
 def walk_film(
@@ -142,16 +141,9 @@ def check_points(points: Tensor) -> None:
 
 
 def _check_walk(frames: Sequence[Tensor], lines: Sequence[str] | None) -> None:
-    check_frames(frames)
+    check_frames(frames, lines)
     for frame in frames:
         check_points(frame)
-    if lines is not None and len(lines) != len(frames):
-        raise InputError(f"{len(lines)} titles for {len(frames)} frames; give one for each.")
-
-
-def _columns(points: Tensor) -> tuple[Any, Any]:
-    x, y = points.detach().cpu().double().unbind(1)
-    return x.numpy(), y.numpy()
 
 
 def _cloud(
@@ -162,15 +154,13 @@ def _cloud(
         raise InputError(
             f"labels of shape {tuple(labels.shape)} for {len(points)} points; give one each."
         )
-    x, y = _columns(points)
+    x, y = columns(points)
     size = max(1.0, min(12.0, 12000 / len(points)) * (side / 560) ** 1.5)
-    if labels is None:
-        axes.scatter(x, y, s=size, color=ACCENT, alpha=0.7, linewidths=0, label=name)
-        return
-    colours = labels.detach().cpu().numpy() % 10
-    axes.scatter(
-        x, y, s=size, c=colours, cmap="tab10", vmin=0, vmax=9, alpha=0.7, linewidths=0, label=name
-    )
+    colours: dict[str, Any] = {"color": ACCENT}
+    if labels is not None:
+        classes = labels.detach().cpu().numpy() % 10
+        colours = {"c": classes, "cmap": "tab10", "vmin": 0, "vmax": 9}
+    axes.scatter(x, y, s=size, alpha=0.7, linewidths=0, label=name, **colours)
 
 
 def _frame(axes: Any, view: float, numbers: bool = True) -> None:
@@ -179,9 +169,3 @@ def _frame(axes: Any, view: float, numbers: bool = True) -> None:
     axes.locator_params(nbins=5)
     if not numbers:
         axes.tick_params(labelbottom=False, labelleft=False, length=0)
-
-
-def _saved(image: "Image", path: Path | None) -> "Image":
-    if path is not None:
-        save_image(image, path)
-    return image

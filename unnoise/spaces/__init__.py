@@ -1,8 +1,7 @@
 """Event spaces: shape, levels, affine map, moments, how events are shown; classes with counts."""
 
 from unnoise.spaces.display import Display, InPlane, Picture, display_of
-from unnoise.spaces.labels import Labels
 from unnoise.spaces.moments import Moments
-from unnoise.spaces.space import Space
+from unnoise.spaces.space import Labels, Space
 
 __all__ = ["Display", "InPlane", "Labels", "Moments", "Picture", "Space", "display_of"]

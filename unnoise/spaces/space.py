@@ -1,13 +1,14 @@
-"""The space of events: shape, levels, and the affine map from stored to modelled values."""
+"""The space of events: shape, levels, the affine map from stored to modelled values; classes."""
 
 import math
+from abc import ABC
 from dataclasses import dataclass, field
 from typing import final
 
 import torch
 from torch import Tensor
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, short
 from unnoise.spaces.display import Display
 from unnoise.spaces.moments import Moments
 
@@ -15,29 +16,21 @@ _TOGETHER = 4096  # places of all events that are computed together
 _MOST_TOGETHER = 64  # of them
 
 
-@final
-@dataclass(frozen=True)
-class Space:
-    """What an event is: all that a model takes and gives lies in *modelled values* of its space.
+class Modelled(ABC):
+    """Base class of what knows the affine map between stored and modelled values.
 
     Discrete data has levels k = 0 ... levels - 1 and is modelled as
     ``offset + scale (k + u)``, u in [0, 1) (1/2 is the middle of a level); continuous data as
     ``offset + scale stored``.
 
-    Arguments:
-        shape: (C, H, W), (C, L), (D,) or any other.
+    Attributes:
         levels: number of levels of a stored value, None for continuous data.
         offset, scale: of the affine map.
-        moments: of the modelled values, where they are known.
-        display: how an event is shown, where the data set says so (see ``display_of``).
     """
 
-    shape: tuple[int, ...]
-    levels: int | None = None
-    offset: float = 0.0
-    scale: float = 1.0
-    moments: Moments | None = field(default=None, compare=False, repr=False)
-    display: Display | None = field(default=None, compare=False)
+    levels: int | None
+    offset: float
+    scale: float
 
     def to_model(self, stored: Tensor, u: Tensor | float = 0.5) -> Tensor:
         """Modelled values (B, *shape), float32, of stored ones; ``u`` is the place in a level."""
@@ -94,7 +87,66 @@ class Space:
                 f"{high:g}. Use model.info.to_model(levels)."
             )
 
+
+@final
+@dataclass(frozen=True)
+class Space(Modelled):
+    """What an event is: all that a model takes and gives lies in *modelled values* of its space.
+
+    Arguments:
+        shape: (C, H, W), (C, L), (D,) or any other.
+        levels, offset, scale: how stored values are modelled, see ``Modelled``.
+        moments: of the modelled values, where they are known.
+        display: how an event is shown, where the data set says so (see ``display_of``).
+    """
+
+    shape: tuple[int, ...]
+    levels: int | None = None
+    offset: float = 0.0
+    scale: float = 1.0
+    moments: Moments | None = field(default=None, compare=False, repr=False)
+    display: Display | None = field(default=None, compare=False)
+
     @property
     def together(self) -> int:
         """Events that are best computed together: 64 at 8x8, 16 at 16x16, 1 from 64x64 on."""
         return min(_MOST_TOGETHER, max(1, _TOGETHER // math.prod(self.shape[1:])))
+
+
+@final
+@dataclass(frozen=True)
+class Labels:
+    """Classes 0 ... classes - 1.
+
+    Arguments:
+        classes: how many.
+        names: what they are called, None where they have no names.
+        counts: training examples of each, None where nobody counted.
+    """
+
+    classes: int
+    names: tuple[str, ...] | None = None
+    counts: tuple[int, ...] | None = None
+
+    @property
+    def frequencies(self) -> Tensor | None:
+        """Share of the training examples that each class has, shape (classes,), float64."""
+        if self.counts is None:
+            return None
+        counts = torch.tensor(self.counts, dtype=torch.float64)
+        return counts / counts.sum()
+
+    def number(self, text: str) -> int:
+        """The number of a class, given by its number or name.
+
+        Raises:
+            InputError: there is none.
+        """
+        if text in (self.names or ()):
+            return (self.names or ()).index(text)
+        if text.isascii() and text.isdigit() and len(text) < 19:
+            return int(text)
+        if self.names is None:
+            raise InputError(f"label {short(text)}: give a number, 0 to {self.classes - 1}.")
+        known = ", ".join(self.names[:12]) + (", ..." if len(self.names) > 12 else "")
+        raise InputError(f"label {short(text)}: no such class. Known: {known}.")

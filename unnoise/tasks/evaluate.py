@@ -14,7 +14,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.denoisers import Guidance
 from unnoise.evaluation import Evaluation
-from unnoise.evaluation.featured import Featured, Samples
+from unnoise.evaluation.metric import Featured, Samples
 from unnoise.evaluation.report import measure
 from unnoise.models import Classifies, Model, Walks
 from unnoise.tasks.output import recipe_of

@@ -3,10 +3,10 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 from unnoise.core.errors import InputError
 from unnoise.evaluation import Evaluation
@@ -37,6 +37,8 @@ def frugally(model: Model, work: Callable[[], Made]) -> Made:
         model.sampling = before
 
 
+@final
+@dataclass(frozen=True)
 class SampleSheets:
     """samples/step-000600.png: always from the same noise, so that the sheets make a film.
 
@@ -45,8 +47,8 @@ class SampleSheets:
         every: steps between two; None makes one at the end.
     """
 
-    def __init__(self, folder: Path, every: int | None) -> None:
-        self.folder, self.every = folder, every
+    folder: Path
+    every: int | None
 
     def __call__(self, event: Event, run: Run) -> None:
         if not isinstance(event, Paused) or not event.due(self.every):
@@ -63,6 +65,8 @@ class SampleSheets:
                     output.draw(model, x, path, labels=shown)
 
 
+@final
+@dataclass(frozen=True)
 class Evaluations:
     """A line of figures in metrics.jsonl every so many steps.
 
@@ -72,8 +76,9 @@ class Evaluations:
         every: steps between two.
     """
 
-    def __init__(self, log: MetricsLog, settings: Evaluation, every: int | None) -> None:
-        self.log, self.settings, self.every = log, settings, every
+    log: MetricsLog
+    settings: Evaluation
+    every: int | None
 
     def __call__(self, event: Event, run: Run) -> None:
         if not isinstance(event, Paused) or not self.every or event.step % self.every:
@@ -87,6 +92,8 @@ class Evaluations:
                     self.log.write({"event": "evaluation", "step": event.step, **figures})
 
 
+@final
+@dataclass(frozen=True)
 class LossCurve:
     """loss.png at the end of the run.
 
@@ -95,8 +102,8 @@ class LossCurve:
         path: of the picture.
     """
 
-    def __init__(self, metrics: Path, path: Path) -> None:
-        self.metrics, self.path = metrics, path
+    metrics: Path
+    path: Path
 
     def __call__(self, event: Event, run: Run) -> None:
         if isinstance(event, Ended):
@@ -105,18 +112,17 @@ class LossCurve:
                 loss_curve(records, self.path)
 
 
+@final
+@dataclass(frozen=True)
 class Log:
     """log.txt: what happened and when, in words."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: Path
 
     def __call__(self, event: Event, run: Run) -> None:
         text = describe(event)
-        if text:
-            self.line(text)
-
-    def line(self, text: str) -> None:
+        if not text:
+            return
         with self.path.open("a", encoding="utf-8") as stream:
             stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
@@ -125,11 +131,9 @@ def describe(event: Event) -> str:
     """An event as one line; nothing for the steps between hundreds."""
     if isinstance(event, Began):
         plural = "" if event.threads == 1 else "s"
-        start = (
-            f"resumed at step {event.step} of {event.steps}"
-            if event.step
-            else f"{event.steps} steps"
-        )
+        start = f"{event.steps} steps"
+        if event.step:
+            start = f"resumed at step {event.step} of {event.steps}"
         return (
             f"{start}, {event.parameters:,} weights on {event.device}, "
             f"{event.threads} thread{plural} ({event.why}); about {duration(event.seconds)}"
@@ -161,11 +165,11 @@ def progress_line(event: Stepped) -> str:
 def duration(seconds: float) -> str:
     """``45s``, ``3m 05s``, ``2h 10m``, ``3d 4h``."""
     whole = round(seconds)
-    for unit, lower, size in (("d", "h", 86400), ("h", "m", 3600), ("m", "s", 60)):
+    units = (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1))
+    for unit, size, lower, part in units:
         if whole >= size:
-            most, rest = divmod(whole, size)
-            part = rest * {"d": 24, "h": 60, "m": 60}[unit] // size
-            return f"{most}{unit} {part:02d}{lower}" if unit != "d" else f"{most}d {part}h"
+            most, rest = whole // size, whole % size // part
+            return f"{most}{unit} {rest:02d}{lower}" if unit != "d" else f"{most}d {rest}h"
     return f"{whole}s"
 
 

@@ -1,13 +1,23 @@
 """Helpers of the contract tests: errors, test times, random draws, finite differences."""
 
+from abc import ABC
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import build, names
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
+
+
+class ManyProcesses(ABC):
+    """Base class of contract tests that hold under many noise processes."""
+
+    def processes(self) -> list[GaussianProcess]:
+        """Noise processes to test under: every registered one."""
+        return [build("process", name) for name in names("process")]
 
 
 def worst(got: Tensor, wanted: Tensor, scale: Tensor | float | None = None) -> float:
@@ -29,9 +39,9 @@ def refusal(call: Callable[[], object]) -> str:
     return ""
 
 
-def draw(*shape: int, name: str = "draw", seed: int = 0) -> Tensor:
-    """Reproducible standard normal numbers, float64."""
-    return Noise(seed, range(shape[0])).child(name).normal(torch.empty(shape).double())
+def draw(*shape: int, name: str = "draw", dtype: torch.dtype = torch.float64) -> Tensor:
+    """Reproducible standard normal numbers."""
+    return Noise(0, range(shape[0])).child(name).normal(torch.empty(shape, dtype=dtype))
 
 
 def times_of(process: GaussianProcess, count: int = 41, end: float = 1.0) -> Tensor:

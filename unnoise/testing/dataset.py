@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset, info_fields, info_from
+from unnoise.testing.compare import draw
 
 
 class DatasetContract(ABC):
@@ -107,14 +108,11 @@ class DatasetContract(ABC):
                 share = torch.special.ndtr(away) @ weights / weights.sum()
                 gap = (share - (torch.arange(len(place)) + 0.5) / len(place)).abs().max()
                 assert float(gap) * len(place) ** 0.5 < 2.5
-            z, u = _noise(len(x), 2), Noise(1, range(len(x))).uniform(torch.empty(len(x)).double())
-            chosen = torch.searchsorted(weights.cumsum(0) / weights.sum(), u).clamp(
-                max=len(weights) - 1
-            )
-            drawn = law.means[cloud][chosen] + law.spread * z
-            here, there = (
-                _log_density(v, law.means[cloud], weights, law.spread) for v in (x, drawn)
-            )
+            u = Noise(1, range(len(x))).uniform(torch.empty(len(x)).double())
+            chosen = torch.searchsorted(weights.cumsum(0) / weights.sum(), u)
+            means = law.means[cloud]
+            drawn = means[chosen.clamp(max=len(means) - 1)] + law.spread * draw(len(x), 2)
+            here, there = (_log_density(v, means, weights, law.spread) for v in (x, drawn))
             error = ((here.var() + there.var()) / len(x)).sqrt()
             assert float((here.mean() - there.mean()).abs() / error) < 5
 
@@ -137,14 +135,9 @@ class DatasetContract(ABC):
         info = self.make().info
         again = info_from(*info_fields(info))
         for name in (field.name for field in fields(info)):
-            value = getattr(info, name)
-            other = getattr(again, name)
+            value, other = getattr(info, name), getattr(again, name)
             same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
             assert same, name
-
-
-def _noise(rows: int, size: int) -> Tensor:
-    return Noise(0, range(rows)).normal(torch.empty(rows, size, dtype=torch.float64))
 
 
 def _log_density(x: Tensor, means: Tensor, weights: Tensor, spread: float) -> Tensor:

@@ -5,13 +5,12 @@ from collections.abc import Callable
 
 import torch
 
-from unnoise.catalogue.registry import build, names
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess
-from unnoise.testing.compare import draw, worst
+from unnoise.testing.compare import ManyProcesses, draw, worst
 
 
-class DenoiserContract(ABC):
+class DenoiserContract(ManyProcesses, ABC):
     """Contract tests for every denoiser of a Gaussian process.
 
     Attributes:
@@ -21,10 +20,6 @@ class DenoiserContract(ABC):
 
     make: Callable[[GaussianProcess, tuple[int, ...]], GaussianDenoiser]
     events: tuple[tuple[int, ...], ...] = ((2,), (1, 8), (3, 4, 4))
-
-    def processes(self) -> list[GaussianProcess]:
-        """Noise processes to test under: every registered one."""
-        return [build("process", name) for name in names("process")]
 
     def cases(self) -> list[tuple[GaussianDenoiser, tuple[int, ...]]]:
         """A denoiser for every process and event shape."""

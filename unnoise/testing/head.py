@@ -7,13 +7,12 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.catalogue.registry import build, names
 from unnoise.core.broadcast import match
 from unnoise.core.condition import Condition
 from unnoise.denoisers import Head, NetworkDenoiser
 from unnoise.networks.base import Network
 from unnoise.processes import GaussianProcess
-from unnoise.testing.compare import draw, refusal, times_of, worst
+from unnoise.testing.compare import ManyProcesses, draw, refusal, times_of, worst
 
 
 @final
@@ -32,7 +31,7 @@ class Oracle(Network):
         return self.answer
 
 
-class HeadContract(ABC):
+class HeadContract(ManyProcesses, ABC):
     """Contract tests for every head (parameterisation), under every process.
 
     Attributes:
@@ -46,10 +45,6 @@ class HeadContract(ABC):
     @abstractmethod
     def target(self, alpha: Tensor, sigma: Tensor, x0: Tensor, eps: Tensor) -> Tensor:
         """Output of a perfect network for x = alpha x0 + sigma eps, by the head's paper."""
-
-    def processes(self) -> list[GaussianProcess]:
-        """Noise processes to test under: every registered one."""
-        return [build("process", name) for name in names("process")]
 
     def accepted(self) -> list[GaussianProcess]:
         """Processes that the head does not refuse."""

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import final
 
 import torch
-from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset, digits
 from unnoise.evaluation import Metric
-from unnoise.evaluation.featured import Samples
+from unnoise.evaluation.metric import Samples
 from unnoise.models import Diffusion
 from unnoise.networks import MLP
 
@@ -61,5 +60,4 @@ class MetricContract(ABC):
 def _some(data: Dataset, labels: bool) -> Samples:
     """Digits from all over a data set."""
     batch = data.batch(torch.arange(_COUNT) * len(data) // _COUNT)
-    label: Tensor | None = batch.label
-    return Samples(data.info, batch.x, Condition(label) if labels else None)
+    return Samples(data.info, batch.x, Condition(batch.label) if labels else None)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, final
 
 import torch
@@ -11,13 +12,12 @@ from torch import Tensor, nn
 from unnoise.core.condition import Condition
 from unnoise.core.noise import Noise
 from unnoise.networks import ClassifierNetwork, Network, null_condition
-from unnoise.testing.compare import refusal
+from unnoise.testing.compare import draw, refusal
 
 Function = Callable[[Tensor, Tensor], Tensor]
 
 
-def _noise(*shape: int, name: str) -> Tensor:
-    return Noise(0, range(shape[0])).child(name).normal(torch.empty(shape))
+_noise = partial(draw, dtype=torch.float32)
 
 
 def awake(network: Any) -> Any:
@@ -194,10 +194,8 @@ class NetworkContract(ClockedContract, ABC):
         x, clock = self.inputs(network)
         cond = conditions_for(network, len(x))
         assert cond is not None
-        zero, one = (
-            replace(cond, label=torch.full((len(x),), number, dtype=torch.int64))
-            for number in (0, 1)
-        )
+        labels = (torch.full((len(x),), number, dtype=torch.int64) for number in (0, 1))
+        zero, one = (replace(cond, label=label) for label in labels)
         outputs = [network(x, clock, cond) for cond in (zero, one, zero.null(["label"]))]
         for a, b in ((0, 1), (0, 2), (1, 2)):
             assert ((outputs[a] - outputs[b]).flatten(1).norm(dim=1) > 0).all()
@@ -226,9 +224,8 @@ class NetworkContract(ClockedContract, ABC):
         ready = network.prepared(cond)
         assert ready is not None
         for slots in ((), network.guided):
-            assert torch.equal(
-                network(x, clock, ready.null(slots)), network(x, clock, cond.null(slots))
-            )
+            one, other = (network(x, clock, each.null(slots)) for each in (ready, cond))
+            assert torch.equal(one, other)
 
     def test_refuses_a_missing_label(self) -> None:
         network = self.make()

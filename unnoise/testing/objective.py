@@ -9,13 +9,13 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.catalogue.registry import build, names
 from unnoise.core.condition import Condition
 from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.objectives import Objective
 from unnoise.processes import GaussianProcess
+from unnoise.testing.compare import ManyProcesses
 
 
 @final
@@ -37,16 +37,12 @@ class Shifted(GaussianDenoiser):
         return replace(belief, mean=belief.mean + self.amount * self.wrong(x, t))
 
 
-def _by_level(x: Tensor, t: Tensor) -> Tensor:
-    return (2 * t - 1).to(x)[:, None].expand_as(x)
-
-
 WRONGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "shifted": lambda x, t: torch.ones_like(x),
     "scaled": lambda x, t: torch.tanh(x),
     "curved": lambda x, t: torch.cos(3 * x),
     "turned": lambda x, t: torch.tanh(x.roll(1, 1)),
-    "by level": _by_level,
+    "by level": lambda x, t: (2 * t - 1).to(x)[:, None].expand_as(x),
 }
 
 
@@ -56,7 +52,7 @@ def _streams(count: int) -> Noise:
     return Noise(5, range(count))
 
 
-class ObjectiveContract(ABC):
+class ObjectiveContract(ManyProcesses, ABC):
     """Contract tests for every objective (training loss) of a denoiser.
 
     Attributes:
@@ -69,21 +65,13 @@ class ObjectiveContract(ABC):
     make: Callable[[], Objective]
     count: int = 8000
 
-    def processes(self) -> list[GaussianProcess]:
-        """Noise processes to test under: every registered one."""
-        return [build("process", name) for name in names("process")]
-
     def truth(self, process: GaussianProcess) -> Mixture:
         """Exact denoiser of a 2D Gaussian mixture with two unequal components."""
         means = torch.tensor([[0.8, -0.2], [-0.5, 0.4]])
         return Mixture(process, means, torch.tensor([0.04, 0.15]), torch.tensor([1.0, 2.0]))
 
     def losses(
-        self,
-        process: GaussianProcess,
-        wrong: str,
-        amount: Tensor | float,
-        count: int | None = None,
+        self, process: GaussianProcess, wrong: str, amount: Tensor | float, count: int | None = None
     ) -> Tensor:
         """Losses of a denoiser perturbed by ``amount`` in a direction, on common random numbers."""
         truth, noise = self.truth(process), _streams(count or self.count)

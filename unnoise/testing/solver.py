@@ -2,44 +2,27 @@
 
 import math
 from abc import ABC
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from unnoise.catalogue.registry import build, names
 from unnoise.core.condition import Condition
-from unnoise.core.distributions import Distribution
 from unnoise.core.noise import Noise
-from unnoise.denoisers import GaussianDenoiser
 from unnoise.processes import GaussianProcess, Process
-from unnoise.processes.base import Bridge
 from unnoise.solvers import Solver, grid, integrate, trajectory
-from unnoise.testing.compare import draw, refusal
+from unnoise.testing.compare import ManyProcesses, draw, refusal
 from unnoise.testing.gaussian import Counted, GaussianBelief, affine_walk
 
 END = 0.01  # orders are measured down to here: the step into t = 0 has no smooth order
 
 
-class OnlyAProcess(Process):
-    """A process that is neither Gaussian nor an SDE."""
-
-    def prior(self, shape: Sequence[int]) -> Distribution:
-        raise NotImplementedError
-
-    def forward(self, x0: Tensor, t: Tensor | float) -> Distribution:
-        raise NotImplementedError
-
-    def bridge(
-        self, belief: object, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
-    ) -> Distribution:
-        raise NotImplementedError
-
-    def bridges(self, times: Tensor) -> list[Bridge]:
-        raise NotImplementedError
+# A process that is neither Gaussian nor an SDE; nothing of it is ever called.
+OnlyAProcess = type("OnlyAProcess", (Process,), dict.fromkeys(Process.__abstractmethods__))
 
 
-class SolverContract(ABC):
+class SolverContract(ManyProcesses, ABC):
     """Contract tests for every solver.
 
     Attributes:
@@ -47,10 +30,6 @@ class SolverContract(ABC):
     """
 
     make: Callable[[], Solver]
-
-    def processes(self) -> list[GaussianProcess]:
-        """Noise processes to test under: every registered one."""
-        return [build("process", name) for name in names("process")]
 
     def start(self, process: GaussianProcess) -> float:
         """Start time for measuring the solver's order of convergence."""
@@ -124,38 +103,36 @@ class SolverContract(ABC):
             measured = self.measured_order(process)
             assert abs(measured - declared) <= allowed, (process, measured)
 
+    def _walked(self, process: GaussianProcess, x: Tensor, noise: Noise) -> Tensor:
+        """Samples by five steps from states."""
+        times = grid(process, 5, start=self.start(process))
+        return integrate(self.make(), GaussianBelief(process), x, times, noise=noise)
+
     def test_same_bits_in_any_split(self) -> None:
         """A row's sample does not depend on the other rows of the batch."""
         if self.make().couples_batch:
             return  # that is what it says
         for process in self.processes():
-            denoiser, noise = GaussianBelief(process), Noise(3, range(6))
+            noise = Noise(3, range(6))
             x = process.prior((6, 4)).sample(noise.child("start"))
-            times = grid(process, 5, start=self.start(process))
-            whole = integrate(self.make(), denoiser, x, times, noise=noise)
-            parts = [
-                integrate(self.make(), denoiser, x[a:b], times, noise=noise[a:b])
-                for a, b in ((0, 1), (1, 4), (4, 6))
-            ]
-            assert torch.equal(whole, torch.cat(parts)), process
+            rows = (slice(0, 1), slice(1, 4), slice(4, 6))
+            parts = [self._walked(process, x[each], noise[each]) for each in rows]
+            assert torch.equal(self._walked(process, x, noise), torch.cat(parts)), process
 
     def test_pure(self) -> None:
         for process in self.processes():
-            denoiser, noise = GaussianBelief(process), Noise(3, range(2))
+            noise = Noise(3, range(2))
             x = process.prior((2, 4)).sample(noise.child("start"))
-            before, times = x.clone(), grid(process, 5, start=self.start(process))
-            walks = [integrate(self.make(), denoiser, x, times, noise=noise) for _ in range(2)]
+            before, walks = x.clone(), [self._walked(process, x, noise) for _ in range(2)]
             assert torch.equal(*walks) and torch.equal(x, before), process
 
     def test_any_event(self) -> None:
         """Points, signals and images of the same numbers give the same samples, in float32."""
         for process in self.processes():
-            denoiser, noise = GaussianBelief(process), Noise(3, range(3))
-            times = grid(process, 5, start=self.start(process))
+            noise = Noise(3, range(3))
             for event in ((2,), (1, 8), (3, 4, 4)):
                 x = process.prior((3, *event)).sample(noise.child("start"))
-                got = integrate(self.make(), denoiser, x, times, noise=noise)
-                flat = integrate(self.make(), denoiser, x.flatten(1), times, noise=noise)
+                got, flat = (self._walked(process, v, noise) for v in (x, x.flatten(1)))
                 assert got.shape == x.shape and got.dtype == x.dtype == torch.float32
                 assert torch.equal(got.flatten(1), flat), (process, event)
 
@@ -188,45 +165,26 @@ class SolverContract(ABC):
         process = self.processes()[0]
         denoiser, times = GaussianBelief(process), self.times(process, 6)
         solver, x, y = self.make(), draw(2, 3, name="x"), draw(2, 3, name="y")
-        pair = zip(
-            trajectory(solver, denoiser, x, times),
-            trajectory(solver, denoiser, y, times),
-            strict=True,
-        )
-        last = list(pair)[-1]
-        assert torch.equal(last[0].x, integrate(solver, denoiser, x, times))
-        assert torch.equal(last[1].x, integrate(solver, denoiser, y, times))
+        pair = zip(*(trajectory(solver, denoiser, v, times) for v in (x, y)), strict=True)
+        for start, end in zip((x, y), list(pair)[-1], strict=True):
+            assert torch.equal(end.x, integrate(solver, denoiser, start, times))
 
     def test_refuses_before_the_first_call(self) -> None:
         process = self.processes()[0]
         x, times = draw(2, 3), grid(process, 3, start=self.start(process))
         label = Condition(label=torch.zeros(3, dtype=torch.int64))
-        rising, nan = times.flip(0), torch.tensor([1.0, math.nan, 0.0])
-        self.refused(process, x, rising)
-        self.refused(process, x, nan)
-        self.refused(process, x, torch.tensor([0.5, 0.5, 0.0]))
-        self.refused(process, x, torch.tensor([1.5, 0.5, 0.0]))
-        self.refused(process, x, torch.tensor([0.5]))
-        self.refused(process, x, times[None])
-        self.refused(process, x * math.nan, times)
-        self.refused(process, x.long(), times)
-        self.refused(process, x.bool(), times)
-        self.refused(process, x[:, 0], times)
+        numbers = ([1.0, math.nan, 0.0], [0.5, 0.5, 0.0], [1.5, 0.5, 0.0], [0.5])
+        for wrong in (times.flip(0), times[None], *map(torch.tensor, numbers)):
+            self.refused(process, x, wrong)
+        for wrong in (x * math.nan, x.long(), x.bool(), x[:, 0]):
+            self.refused(process, wrong, times)
         self.refused(process, x, times, cond=label)
         self.refused(process, x, times, noise=Noise(0, range(3)))
         if not issubclass(OnlyAProcess, self.make().needs):
             self.refused(OnlyAProcess(), x, times)
 
-    def refused(
-        self,
-        process: Process,
-        x: Tensor,
-        times: Tensor,
-        cond: Condition | None = None,
-        noise: Noise | None = None,
-    ) -> None:
+    def refused(self, process: Process, x: Tensor, times: Tensor, **how: Any) -> None:
         """Assert that sampling is refused with a sentence, before the denoiser is called."""
-        inner: GaussianDenoiser = GaussianBelief(self.processes()[0])
-        denoiser = Counted(inner, process)
-        said = refusal(lambda: integrate(self.make(), denoiser, x, times, cond, noise))
+        denoiser = Counted(GaussianBelief(self.processes()[0]), process)
+        said = refusal(lambda: integrate(self.make(), denoiser, x, times, **how))
         assert said.endswith(".") and denoiser.calls == 0

@@ -6,8 +6,7 @@ training. Snapshots of a few of them span nearly every other (Karras et al., Ana
 the training dynamics of diffusion models, CVPR 2024, section 3).
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import final
 
 import numpy as np
@@ -17,17 +16,11 @@ from torch import Tensor
 from unnoise.core.errors import InputError
 from unnoise.training.shares import local, put
 
-
-class Profile(ABC):
-    """Decay schedule of an average (EMA) of the weights."""
-
-    @abstractmethod
-    def decay(self, step: int, batch: int) -> float:
-        """Decay: ``average <- decay average + (1 - decay) weight`` after step ``step``, from 0."""
+Profile = Callable[[int, int], float]
+"""``decay`` of step ``n`` (from 0) and batch: ``average <- decay average + (1 - decay) weight``."""
 
 
-@final
-class HalfLife(Profile):
+def exponential(half_life: float) -> Profile:
     """Exponential moving average (EMA) with a half-life and a warm-up.
 
     ``decay = min(2^(-batch / half_life), (1 + n) / (10 + n))`` at step n.
@@ -37,27 +30,21 @@ class HalfLife(Profile):
         half_life: in examples; 0 follows the weights without delay.
     """
 
-    def __init__(self, half_life: float) -> None:
-        self.half_life = half_life
+    def decay(step: int, batch: int) -> float:
+        longest = 0.5 ** (batch / half_life) if half_life else 0.0
+        return min(longest, (1 + step) / (10 + step)) if longest else 0.0
 
-    def decay(self, step: int, batch: int) -> float:
-        decay = 0.5 ** (batch / self.half_life) if self.half_life else 0.0
-        return min(decay, (1 + step) / (10 + step)) if decay else 0.0
+    return decay
 
 
-@final
-class Power(Profile):
+def power(width: float) -> Profile:
     """Power-function EMA, profile tau^gamma: ``decay = (1 - 1 / t)^(gamma + 1)`` at step t >= 1.
 
     Arguments:
         width: relative standard deviation of the profile, in (0, 0.28].
     """
-
-    def __init__(self, width: float) -> None:
-        self.gamma = exponent(width)
-
-    def decay(self, step: int, batch: int) -> float:
-        return (1 - 1 / (step + 1)) ** (self.gamma + 1)
+    gamma = exponent(width)
+    return lambda step, batch: (1 - 1 / (step + 1)) ** (gamma + 1)
 
 
 def exponent(width: float) -> float:
@@ -98,7 +85,7 @@ class Average:
     @torch.no_grad()
     def update(self, step: int, batch: int) -> None:
         """Update the average with the weights of step ``step`` (from 0)."""
-        torch._foreach_lerp_(*self._pairs, 1 - self.profile.decay(step, batch))  # pyright: ignore
+        torch._foreach_lerp_(*self._pairs, 1 - self.profile(step, batch))  # pyright: ignore
 
     @torch.no_grad()
     def swap(self) -> None:

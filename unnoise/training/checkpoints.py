@@ -1,4 +1,4 @@
-"""Atomic checkpoints: two files, then a manifest with their hashes."""
+"""Atomic checkpoints: two files, then a manifest with their hashes; what fits a resumed run."""
 
 import contextlib
 import hashlib
@@ -19,6 +19,13 @@ from unnoise.system.files import becomes, pack, unpack, write_atomic
 
 KEPT = 2
 _FILES = ("model.safetensors", "state.safetensors")
+# What changes the last bits of a run, and no more.
+_ROUNDING = ("threads", "torch", "device", "cpu", "processes", "micro_batch")
+# Settings that change what is written down, not what is learned.
+_HARMLESS = (
+    *("snapshot_every", "save_every", "sample_every", "eval_every"),
+    *("micro_batch", "workers", "sharded"),
+)
 
 
 class Made(TypedDict):
@@ -187,3 +194,52 @@ def _drop_old(run: Path) -> None:
                 for name in ("manifest.json", *_FILES):
                     disk.remove(folder / name)
                 disk.remove_folder(folder)
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any], where: str = "") -> list[str]:
+    """Every setting that differs between two documents, as "training.lr was 0.003, now 0.001"."""
+    found: list[str] = []
+    for key in sorted({*then, *now}):
+        old, new, path = then.get(key), now.get(key), f"{where}{key}"
+        if key in _HARMLESS or path in _ROUNDING or old == new:
+            continue
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += changes(old, new, f"{path}.")  # pyright: ignore[reportUnknownArgumentType]
+        else:
+            found.append(f"{path} was {str(old)[:40]}, now {str(new)[:40]}")
+    return found
+
+
+def refuse_changes(then: Mapping[str, Any], now: Mapping[str, Any], folder: Path) -> None:
+    """Refuse to resume a run under other settings, another model or other data.
+
+    Raises:
+        InputError: names the first change.
+    """
+    changed = changes(then, now)
+    if changed:
+        more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+        raise InputError(
+            f"{changed[0]}{more}: Resume would not be exact. Go on by the run's own recipe, "
+            f"{folder}/recipe.toml, or from its weights by --fork."
+        )
+
+
+def unlike(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Changes (threads, device, ...) that alter a resumed run's rounding, one line each.
+
+    Arguments:
+        then: the checkpoint's document.
+        now: the run's, with the threads it will have.
+    """
+    pairs = {key: (then.get(key), now[key]) for key in _ROUNDING}
+    return [
+        f"resumed with {name} {new}, trained so far with {old}: equal up to rounding only."
+        for name, (old, new) in pairs.items()
+        if new != old
+    ]
+
+
+def under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The entries of a state whose names begin with a prefix, without it."""
+    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

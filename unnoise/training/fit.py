@@ -18,13 +18,11 @@ from unnoise.models.files import check
 from unnoise.system import parallel
 from unnoise.system.signals import Stop, stoppable
 from unnoise.training import checkpoints
-from unnoise.training.changed import unlike
 from unnoise.training.events import Began, Ended, Event, Listener, Paused, Saved, Stepped, Warned
 from unnoise.training.lock import held
-from unnoise.training.memory import peak
+from unnoise.training.resources import choose, peak
 from unnoise.training.run import Run
 from unnoise.training.settings import Training
-from unnoise.training.threads import choose
 
 _OURS = ("checkpoints", "model.safetensors", "snapshots")
 
@@ -52,7 +50,7 @@ def fit(
         resume: continue from the newest whole checkpoint in ``out``, bit for bit.
         listeners: called with every event, e.g. ``MetricsLog(path)``. They only look: one that
             fails is warned of and ends nothing, unless it raises Interrupted.
-        threads: CPU threads; None chooses (see ``threads.choose``).
+        threads: CPU threads; None chooses (see ``resources.choose``).
         begun: called once before the first step, when everything was checked and ``out`` is ours;
             what it raises ends the training.
 
@@ -129,14 +127,11 @@ def _tell(
             others = [each for each in listeners if each is not listener]
             if (id(listener), type(error)) not in said:
                 said.add((id(listener), type(error)))
-                _tell(run, others, said, Warned(_failed(listener, error), run.step))
-
-
-def _failed(listener: Listener, error: Exception) -> str:
-    who = getattr(listener, "__name__", type(listener).__name__)
-    kind = "" if isinstance(error, UnnoiseError) else f"{type(error).__name__}: "
-    reason = " ".join(str(error).split())
-    return line_within(f"{who} failed, and training goes on: {kind}{reason}")
+                who = getattr(listener, "__name__", type(listener).__name__)
+                kind = "" if isinstance(error, UnnoiseError) else f"{type(error).__name__}: "
+                reason = " ".join(str(error).split())
+                text = line_within(f"{who} failed, and training goes on: {kind}{reason}")
+                _tell(run, others, said, Warned(text, run.step))
 
 
 def _fit(
@@ -158,7 +153,7 @@ def _fit(
             run.load(found, folder)
             checkpoints.restore(folder, found.step)
             now = {**run.document(), "threads": threads or run.threads}
-            for text in unlike(found.document, now):
+            for text in checkpoints.unlike(found.document, now):
                 tell(Warned(text))
     if not run.follow(found):
         run.begin()

@@ -1,4 +1,4 @@
-"""Skip steps with a NaN or infinite loss or gradient; stop after five in a row."""
+"""Skip steps with a NaN or infinite loss or gradient, stop after five; loss scaling (float16)."""
 
 from collections.abc import Callable, Mapping
 from typing import final
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from unnoise.training.shares import whole
 
 MOST = 5
+_FIRST = 2.0**16
+_PATIENCE = 1000  # good steps before the scale is doubled
 
 
 @final
@@ -40,6 +42,48 @@ class Guard:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Load a state dict; a missing entry is a KeyError."""
         self.row, self.skipped = int(state["row"]), int(state["skipped"])
+
+
+@final
+class LossScale:
+    """Dynamic loss scale: keeps float16 gradients from underflow; divides them afterwards.
+
+    It is halved by a step whose gradient overflows, and doubled after a thousand that do not
+    (Micikevicius et al., Mixed precision training, ICLR 2018, section 3.2).
+
+    Arguments:
+        moves: whether the precision needs it; without, the scale is 1 for good.
+    """
+
+    def __init__(self, moves: bool) -> None:
+        self.moves = moves
+        self.value = _FIRST if moves else 1.0
+        self.good = 0
+
+    def went_well(self) -> None:
+        """Record a finite gradient; after a thousand in a row the scale doubles."""
+        self.good += 1
+        if self.moves and self.good % _PATIENCE == 0:
+            self.value *= 2
+
+    def overflowed(self) -> bool:
+        """Record a gradient overflow and halve a scale above 1; returns whether it was halved."""
+        self.good = 0
+        if not self.moves or self.value <= 1:
+            return False
+        self.value /= 2
+        return True
+
+    def state(self) -> dict[str, Tensor]:
+        """State dict for a checkpoint."""
+        return {
+            "value": torch.tensor(self.value, dtype=torch.float64),
+            "good": torch.tensor(self.good),
+        }
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Load a state dict; a missing entry is a KeyError."""
+        self.value, self.good = float(state["value"]), int(state["good"])
 
 
 def bad_weight(model: nn.Module) -> str | None:

@@ -1,6 +1,6 @@
 """Training phases: the optimiser steps that a training step is made of, and what it came to."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.core.noise import Noise
-from unnoise.data import Batch
-from unnoise.models.base import Begins, Phase
-from unnoise.training.optim import OptimiserState
+from unnoise.models.base import Phase
+from unnoise.training.optim import Optimising
 
 
 @final
@@ -83,26 +82,19 @@ def only(module: nn.Module, model: nn.Module) -> Generator[None]:
             parameter.requires_grad_(True)
 
 
-@final
-class Held:
-    """Copies of tensors that a step may change, to be put back if it is left out.
-
-    Arguments:
-        tensors: those that change in place.
-    """
-
-    def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self.tensors = tensors
-        self.copies = [tensor.detach().clone() for tensor in tensors]
+def remembered(tensors: Sequence[Tensor]) -> Callable[[], None]:
+    """Copies of tensors that a step may change; what is returned puts them back."""
+    copies = [tensor.detach().clone() for tensor in tensors]
 
     @torch.no_grad()
-    def restore(self) -> None:
-        """Put every tensor back to what it was."""
-        for tensor, copy in zip(self.tensors, self.copies, strict=True):
+    def restore() -> None:
+        for tensor, copy in zip(tensors, copies, strict=True):
             tensor.copy_(copy)
 
+    return restore
 
-def changed_by(model: nn.Module, optimisers: Sequence[OptimiserState], turns: int) -> list[Tensor]:
+
+def changed_by(model: nn.Module, optimisers: Sequence[Optimising], turns: int) -> list[Tensor]:
     """Tensors that a step changes before it is known to be good.
 
     Of a single turn these are the buffers alone; of several, weights and optimiser state too.
@@ -133,10 +125,3 @@ def gathered(
     whole = everyone[:, :-1].reshape(count, *rows.shape).transpose(0, 1).flatten(1)
     joined = {key: row.to(logs[key]) for key, row in zip(logs, whole[1:], strict=True)}
     return float(whole[0].to(values).mean()), joined, int(everyone[:, -1].max())
-
-
-@torch.no_grad()
-def begin(model: Begins, batch: Batch, device: torch.device) -> None:
-    """Give a model its data-dependent first values, and note that it has them."""
-    model.begin(batch.x.to(device), None if batch.cond is None else batch.cond.to(device))
-    model.begun.fill_(True)

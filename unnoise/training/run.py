@@ -11,23 +11,21 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.registry import spec
-from unnoise.core.errors import InputError, NumbersError
+from unnoise.core.errors import InputError, NumbersError, StorageError
 from unnoise.core.noise import Noise, seeded
 from unnoise.data import Batch, Dataset
 from unnoise.models.base import Begins, Model
 from unnoise.models.files import Kinds, content
 from unnoise.system import parallel
 from unnoise.system.documents import checked
+from unnoise.system.memory import with_less
 from unnoise.training import checkpoints
-from unnoise.training.averages import Average, HalfLife, Power
-from unnoise.training.changed import changes
-from unnoise.training.feed import Feed
-from unnoise.training.guard import MOST, Guard, bad_weight, culprit
+from unnoise.training.averages import Average, exponential, power
+from unnoise.training.feed import Feed, examples
+from unnoise.training.guard import MOST, Guard, LossScale, bad_weight, culprit
 from unnoise.training.layout import Layout, Replicated, Sharded
-from unnoise.training.memory import fitting
-from unnoise.training.order import examples
-from unnoise.training.phases import Held, Outcome, Turn, begin, changed_by, gathered, only, turns
-from unnoise.training.scaling import LossScale
+from unnoise.training.optim import Optimising
+from unnoise.training.phases import Outcome, Turn, changed_by, gathered, only, remembered, turns
 from unnoise.training.settings import Training
 from unnoise.training.shares import put
 from unnoise.training.snapshots import write_snapshot
@@ -68,20 +66,18 @@ class Run:
                 "move the model there, or start a new process."
             )
         parallel.same_everywhere(list(model.state_dict().values()))
-        several = self.accelerator.num_processes > 1
+        processes = self.accelerator.num_processes
+        sharded = settings.sharded and processes > 1
         self.layout: Layout = (
-            Sharded(model, device)
-            if settings.sharded and several
-            else Replicated(model, self.accelerator)
+            Sharded(model, device) if sharded else Replicated(model, self.accelerator)
         )
-        trained = self.layout.trained
-        named = dict(trained.named_parameters())
-        names = {id(p): n for n, p in named.items()}
-        self.phases = trained.phases()
+        names = {p: n for n, p in self.layout.trained.named_parameters()}
+        self.phases = self.layout.trained.phases()
         self.turns = turns(self.phases)
         self.optimisers = [
-            settings.optimiser.start(
-                {names[id(p)]: p for p in phase.module.parameters()},
+            Optimising(
+                settings.optimiser,
+                {names[p]: p for p in phase.module.parameters()},
                 settings.betas if phase.betas is None else phase.betas,
                 settings.weight_decay if phase.weight_decay is None else phase.weight_decay,
                 self.layout.norm,
@@ -90,11 +86,11 @@ class Run:
         ]
         self._start_averages()
         self.noise = Noise(settings.seed, range(settings.batch)).child("training")
-        share = settings.batch // self.accelerator.num_processes
-        if share * self.accelerator.num_processes != settings.batch:
+        share = settings.batch // processes
+        if share * processes != settings.batch:
             raise InputError(
-                f"batch = {settings.batch} cannot be shared by {self.accelerator.num_processes} "
-                "processes; make it a multiple."
+                f"batch = {settings.batch} cannot be shared by {processes} processes; make it a "
+                "multiple."
             )
         first = self.accelerator.process_index * share
         self.rows = slice(first, first + share)
@@ -106,10 +102,10 @@ class Run:
 
     def _start_averages(self) -> None:
         settings, named = self.settings, dict(self.layout.trained.named_parameters())
-        profiles = [HalfLife(h) for h in (settings.ema_half_life, *settings.half_lives)]
-        widths = [Power(width) for width in settings.power_averages]
         # The first is the model's own; the others are kept beside it.
-        self.averages = [Average(named, profile) for profile in (*profiles, *widths)]
+        profiles = [exponential(h) for h in (settings.ema_half_life, *settings.half_lives)]
+        profiles += [power(width) for width in settings.power_averages]
+        self.averages = [Average(named, profile) for profile in profiles]
         self.average = self.averages[0]
 
     def begin(self) -> None:
@@ -119,7 +115,10 @@ class Run:
             count = min(self.settings.batch, len(self.data))
             index = examples(self.settings.seed, 0, self.settings.batch, self.data)[:count]
             batch = self.data.batch(index, self.noise.child(0)[:count].child("data"))
-            begin(self.model, batch, self.accelerator.device)
+            device, cond = self.accelerator.device, batch.cond
+            with torch.no_grad():
+                self.model.begin(batch.x.to(device), None if cond is None else cond.to(device))
+                self.model.begun.fill_(True)
             self._start_averages()
 
     @contextmanager
@@ -187,31 +186,43 @@ class Run:
         joined = {key: torch.cat([log[key] for log in logs]) for key in logs[0]}
         return torch.cat(values), joined
 
-    def _fitting(self, turn: Turn) -> tuple[Tensor, dict[str, Tensor]]:
-        """``backward`` of this step, with fewer examples at once if memory runs out."""
-        work = partial(self.backward, self.step, turn)
-        # Of several processes one cannot begin anew while the others wait for its gradient.
-        return work() if self.accelerator.num_processes > 1 else fitting(self, work)
+    def _fitting(self, turn: Turn, alone: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+        """``backward`` of this step, with half the micro-batch each time memory runs out.
+
+        Raises:
+            StorageError: it ran out with a single example.
+        """
+
+        def less() -> bool:
+            if self.micro_batch == 1:
+                raise StorageError(
+                    "memory has run out with a single example. Take a smaller network, smaller "
+                    "pictures, or --precision bfloat16."
+                )
+            for optimiser in self.optimisers:
+                optimiser.zero_grad()
+            self.micro_batch = (self.micro_batch + 1) // 2
+            return True
+
+        return with_less(partial(self.backward, self.step, turn, alone=alone), less)
 
     def trial(self) -> None:
         """Trial step: changes only ``micro_batch``, to one that fits in memory in all processes."""
-        held = Held(list(self.layout.trained.buffers()))
+        restore = remembered(list(self.layout.trained.buffers()))
         for turn in self.turns:
             if self.layout.independent:
-                fitting(self, partial(self.backward, self.step, turn, alone=True))
+                self._fitting(turn, alone=True)
             else:
                 self.backward(self.step, turn)
             self.optimisers[turn.phase].zero_grad()
-        held.restore()
+        restore()
         least = torch.tensor([self.micro_batch], device=self.accelerator.device)
         gathered: Any = self.accelerator.gather(least)
         self.micro_batch = int(gathered.min())
 
     def _precision(self) -> Any:
-        if self.settings.precision == "float32":
-            return nullcontext()
-        kind = getattr(torch, self.settings.precision)
-        return torch.autocast(self.accelerator.device.type, dtype=kind)
+        kind, device = self.settings.precision, self.accelerator.device.type
+        return nullcontext() if kind == "float32" else torch.autocast(device, getattr(torch, kind))
 
     def advance(self, asked: int = 0) -> Outcome:
         """One training step: backward, gradient clipping, optimiser and EMA, for every phase.
@@ -223,11 +234,14 @@ class Run:
             asked: the signal that this process was asked to stop by; 0 for none.
         """
         outcome, every = Outcome(stop=asked), dict[str, list[float]]()
-        held = Held(changed_by(self.layout.trained, self.optimisers, len(self.turns)))
+        restore = remembered(changed_by(self.layout.trained, self.optimisers, len(self.turns)))
         for turn in self.turns:
             optimiser = self.optimisers[turn.phase]
             optimiser.zero_grad()
-            values, logs = self._fitting(turn)
+            # Of several processes one cannot begin anew while the others wait for its gradient.
+            several = self.accelerator.num_processes > 1
+            work = partial(self.backward, self.step) if several else self._fitting
+            values, logs = work(turn)
             norm = optimiser.clip(self.settings.clip, self.scale.value)
             loss, logs, outcome.stop = gathered(self.accelerator, values, logs, outcome.stop)
             outcome.logs[turn.name] = logs
@@ -238,7 +252,7 @@ class Run:
             # What half precision does now and then nobody need hear of.
             quiet = math.isfinite(loss) and self.scale.overflowed()
             outcome.skipped = "" if quiet else self._left_out(turn, loss)
-            held.restore()
+            restore()
             break
         outcome.losses = {name: sum(losses) / len(losses) for name, losses in every.items()}
         if outcome.skipped is None:
@@ -306,35 +320,33 @@ class Run:
         """Gather the state, in all processes, before process 0 evaluates and saves alone."""
         self.layout.meet(self._parts(), self.average)
 
+    def _held(self) -> dict[str, Average | Guard | LossScale | Optimising]:
+        """What has a state beside the weights, by the name that its entries begin with."""
+        return {
+            **{f"average.{i}": each for i, each in enumerate(self.averages)},
+            "guard": self.guard,
+            "scale": self.scale,
+            **{f"optimiser.{i}": each for i, each in enumerate(self.optimisers)},
+        }
+
     def _parts(self) -> dict[str, Tensor]:
         """The state as this process holds it."""
         found = {f"weights.{n}": v for n, v in self.layout.trained.state_dict().items()}
-        for i, average in enumerate(self.averages):
-            found.update({f"average.{i}.{n}": v for n, v in average.state().items()})
-        found.update({f"guard.{n}": v for n, v in self.guard.state().items()})
-        found.update({f"scale.{n}": v for n, v in self.scale.state().items()})
-        for i, optimiser in enumerate(self.optimisers):
-            found.update({f"optimiser.{i}.{n}": v for n, v in optimiser.state().items()})
+        for name, held in self._held().items():
+            found |= {f"{name}.{n}": v for n, v in held.state().items()}
         return found
 
     def load(self, found: checkpoints.Checkpoint, folder: Path) -> None:
         """Resume from a checkpoint; of several processes, process 0 does.
 
         Raises:
-            InputError: it was made with other settings, another model or other data; or a part
-                of it is missing.
+            InputError: other settings, another model or other data; or a part of it is missing.
         """
         now = self.document()
         then = checked(checkpoints.Made, found.document, f"{folder}, step {found.step},")
         # A setting that is newer than the checkpoint was then what its default says.
         known = {**then, "training": {**spec(Training()), **then["training"]}}
-        changed = changes(known, now)
-        if changed:
-            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-            raise InputError(
-                f"{changed[0]}{more}: Resume would not be exact. Go on by the run's own recipe, "
-                f"{folder}/recipe.toml, or from its weights by --fork."
-            )
+        checkpoints.refuse_changes(known, now, folder)
         try:
             self._take(found.state)
             self.threads = int(then["threads"])  # other threads, other rounding
@@ -348,16 +360,11 @@ class Run:
         self.step = found.step
 
     def _take(self, state: Mapping[str, Tensor]) -> None:
-        weights = self.layout.trained.state_dict()
-        given = _under("weights.", state)
-        for name, value in weights.items():
+        given = checkpoints.under("weights.", state)
+        for name, value in self.layout.trained.state_dict().items():
             put(value, given[name])
-        for i, average in enumerate(self.averages):
-            average.load(_under(f"average.{i}.", state))
-        self.guard.load(_under("guard.", state))
-        self.scale.load(_under("scale.", state))
-        for i, optimiser in enumerate(self.optimisers):
-            optimiser.load(_under(f"optimiser.{i}.", state))
+        for name, held in self._held().items():
+            held.load(checkpoints.under(f"{name}.", state))
 
     def follow(self, found: checkpoints.Checkpoint | None) -> bool:
         """Broadcast the checkpoint that process 0 has loaded, if any; returns whether it has."""
@@ -368,9 +375,7 @@ class Run:
         self.step, self.threads, loaded = told.tolist()
         if loaded:
             state = {
-                name: torch.empty(value.shape, dtype=value.dtype)
-                if found is None
-                else found.state[name]
+                name: found.state[name] if found else torch.empty(value.shape, dtype=value.dtype)
                 for name, value in sorted(self._parts().items())
             }
             parallel.same_everywhere(list(state.values()))
@@ -389,10 +394,6 @@ class Run:
         """Write a snapshot of this step's power-function averages, for post-hoc EMA."""
         if self.out is not None:
             widths, state = self.settings.power_averages, self.state()
-            first = len(self.averages) - len(widths)
-            averages = [_under(f"average.{first + i}.", state) for i in range(len(widths))]
+            numbers = range(len(self.averages) - len(widths), len(self.averages))
+            averages = [checkpoints.under(f"average.{i}.", state) for i in numbers]
             write_snapshot(self.out, self.step, widths, averages)
-
-
-def _under(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

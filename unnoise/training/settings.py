@@ -17,8 +17,7 @@ from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError
 from unnoise.core.noise import check_seed
 from unnoise.training.averages import exponent
-from unnoise.training.optim import BETAS, AdamW, Optimiser
-from unnoise.training.schedules import CosineSchedule, Schedule
+from unnoise.training.optim import BETAS, AdamW, CosineSchedule, Optimiser, Schedule
 
 
 @register("training", "training")

@@ -83,8 +83,7 @@ def _of_half_life(run: Path, half_life: float) -> dict[str, Tensor]:
             f"{run} keeps no average of half-life {half_life:g}; it keeps: {known}. Train with "
             f"--set training.half_lives=[{half_life:g}]."
         )
-    prefix = f"average.{1 + kept.index(half_life)}."
-    return {k.removeprefix(prefix): v for k, v in saved.state.items() if k.startswith(prefix)}
+    return checkpoints.under(f"average.{1 + kept.index(half_life)}.", saved.state)
 
 
 def _of_width(run: Path, width: float, step: int | None) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Choice of the number of CPU threads for training.
+"""What a training takes of the machine: CPU threads, and memory.
 
 A second thread gains 1.4 times on an idle machine and loses 17 times on a busy one, and steps of
 a few milliseconds are too short to share. So: one thread, unless a step is long and cores idle.
@@ -6,9 +6,12 @@ a few milliseconds are too short to share. So: one thread, unless a step is long
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
+
+import torch
 
 from unnoise.catalogue.ranges import MOST_THREADS, whole
 from unnoise.system.threads import cores, set_threads
@@ -65,3 +68,15 @@ def _count(seconds: float) -> tuple[int, str]:
         return 1, f"the machine is busy (load {load:.1f} on {every} cores)"
     why = f"a step takes {1000 * seconds:.0f} ms and {idle:.1f} of {every} cores are idle"
     return min(every, round(idle)), why
+
+
+def peak(device: torch.device) -> int:
+    """Peak memory of this process in bytes, on the GPU or in all; 0 where unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return held if sys.platform == "darwin" else held * 1024
