@@ -16,6 +16,7 @@ from unnoise.cli.average import average
 from unnoise.cli.demo import demo
 from unnoise.cli.edit import edit
 from unnoise.cli.evaluate import evaluate
+from unnoise.cli.groups import spelled_out
 from unnoise.cli.likelihood import likelihood
 from unnoise.cli.prepare import prepare
 from unnoise.cli.sample import sample
@@ -37,7 +38,7 @@ for verb in (prepare, train, sample, edit, likelihood, evaluate, average, verify
     app.command(
         help=(verb.__doc__ or "").split("Example:")[0].strip(),
         epilog="Example: " + (verb.__doc__ or "").split("Example:")[-1].strip(),
-    )(verb)
+    )(spelled_out(verb))
 
 
 def _version(asked: bool) -> None:
@@ -125,12 +126,12 @@ def _stdout_is_gone() -> bool:
 
 def _ended(error: BaseException, more: bool) -> int:
     """Say what went wrong in a line, and give the exit code."""
-    if more and not isinstance(error, SystemExit | typer.Exit):
-        traceback.print_exception(error)
     if isinstance(error, typer.Exit):
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
+    if more:
+        traceback.print_exception(error)
     if isinstance(error, UnnoiseError):
         # What the user gave is the same for all processes of a machine: one of them says it.
         silent = isinstance(error, InputError) and os.environ.get("LOCAL_RANK", "0") != "0"
@@ -142,21 +143,24 @@ def _failed(error: BaseException) -> int:
     """``_ended``, of an error that nobody raised on purpose."""
     if isinstance(error, typer.Abort) or _was_interrupted(error):
         return _say("interrupted.", 130)
+    return 141 if isinstance(error, BrokenPipeError) else _say(*_not_ours(error))
+
+
+def _not_ours(error: BaseException) -> tuple[str, int]:
+    """What an error that others raised means, and the exit code."""
     if memory_ran_out(error):
-        return _say("memory has run out. Try a smaller batch or fewer samples at once.", 3)
-    if isinstance(error, BrokenPipeError):
-        return 141
+        return "memory has run out. Try a smaller batch or fewer samples at once.", 3
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return _say(line_within(f"{where}{error.strerror or error}."), 3)
+        return line_within(f"{where}{error.strerror or error}."), 3
     # Click's own complaints about words on the command line; its classes are not public here.
     message: Any = getattr(error, "format_message", None)
     if message is not None:
         said = " ".join(str(message()).split()).rstrip(".")
-        return _say(line_within(f"{said}. See --help."), 2)
+        return line_within(f"{said}. See --help."), 2
     line = f"{type(error).__name__}: {error}".splitlines()[0]
     more_of_it = "(--traceback shows more; please report it)"
-    return _say(line_within(f"this is a bug in unnoise: {line} {more_of_it}"), 1)
+    return line_within(f"this is a bug in unnoise: {line} {more_of_it}"), 1
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

@@ -1,35 +1,32 @@
 """unnoise average"""
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+from typer import Option
 
-from unnoise.cli.options import JsonOption, PluginOption, RunArgument, find_run, finish
+from unnoise.cli.options import JSON, PLUGIN, RUN, find_run, finish
+from unnoise.core.errors import InputError
 
 
 def average(
-    run: RunArgument,
-    width: Annotated[
-        float | None, typer.Option(help="Relative width of a power-function average, 0 to 0.28.")
-    ] = None,
-    half_life: Annotated[
-        float | None, typer.Option(help="One of the run's training.half_lives, in examples.")
-    ] = None,
-    step: Annotated[
-        int | None, typer.Option(help="Step that the width is meant at. [the last snapshot]")
-    ] = None,
-    out: Annotated[
-        str | None, typer.Option("-o", "--out", help="Model file. [RUN/average-WIDTH.safetensors]")
-    ] = None,
-    plugin: PluginOption = None,
-    json: JsonOption = False,
+    run: str = RUN,
+    width: float | None = Option(
+        None, help="Relative width of a power-function average, 0 to 0.28."
+    ),
+    half_life: float | None = Option(
+        None, help="One of the run's training.half_lives, in examples."
+    ),
+    step: int | None = Option(None, help="Step that the width is meant at. [the last snapshot]"),
+    out: str | None = Option(
+        None, "-o", "--out", help="Model file. [RUN/average-WIDTH.safetensors]"
+    ),
+    plugin: list[str] | None = PLUGIN,
+    json: bool = JSON,
 ) -> None:
     """Make a model of another average of a run's weights, after the training.
 
     Example: unnoise average runs/digits --width 0.07 -o wide.safetensors
     """
-    from unnoise.core.errors import InputError
     from unnoise.models import save
     from unnoise.training import read_average
 

@@ -1,115 +1,53 @@
 """unnoise evaluate"""
 
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
+from typer import Option
 
-from unnoise.cli.options import (
-    DataOption,
-    GridOption,
-    GuidanceOption,
-    GuideOption,
-    JsonOption,
-    PluginOption,
-    QuietOption,
-    RunArgument,
-    SolverOption,
-    StepsOption,
-    ThreadsOption,
-    figures,
-    find_run,
-    finish,
-    grid_of,
-    guidance_of,
-    guide_of,
-    levels,
-    load_model,
-    metrics_of,
-    table,
-)
+from unnoise.cli.options import DATA, GRID, RUN, Machine, Voice, Walk, figures, home_of, metrics_of
 
 
 def evaluate(
-    run: RunArgument,
-    n: Annotated[
-        int | None, typer.Option("-n", "--n", help="Samples to draw. [the recipe's]", min=8)
-    ] = None,
-    data: DataOption = None,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            help="Other data to compare with, its test split: a name, or a path as --data takes. "
-            "NAME:train and PATH:train mean the other split. [--data]"
-        ),
-    ] = None,
-    guidance: GuidanceOption = None,
-    guide: GuideOption = None,
-    solver: SolverOption = None,
-    steps: StepsOption = None,
-    grid: GridOption = None,
-    seed: Annotated[int | None, typer.Option(help="Of the samples. [the recipe's]")] = None,
-    nll: Annotated[
-        int | None,
-        typer.Option("--nll", help="Examples for the likelihood; 0 leaves it out.", min=0),
-    ] = None,
-    metrics: Annotated[
-        str | None,
-        typer.Option(
-            help="What to compute: names by commas (see: unnoise show metric), or a list as in a "
-            "recipe. [the recipe's]"
-        ),
-    ] = None,
-    out: Annotated[str | None, typer.Option("-o", "--out", help="[RUN/metrics.json]")] = None,
-    threads: ThreadsOption = None,
-    plugin: PluginOption = None,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
+    run: str = RUN,
+    n: int | None = Option(None, "-n", "--n", help="Samples to draw. [the recipe's]", min=8),
+    data: str | None = DATA,
+    against: str | None = Option(
+        None,
+        help="Other data to compare with, its test split: a name, or a path as --data takes. "
+        "NAME:train and PATH:train mean the other split. [--data]",
+    ),
+    *,
+    walk: Walk,
+    grid: str | None = GRID,
+    seed: int | None = Option(None, help="Of the samples. [the recipe's]"),
+    nll: int | None = Option(
+        None, "--nll", help="Examples for the likelihood; 0 leaves it out.", min=0
+    ),
+    metrics: str | None = Option(
+        None,
+        help="What to compute: names by commas (see: unnoise show metric), or a list as in a "
+        "recipe. [the recipe's]",
+    ),
+    out: str | None = Option(None, "-o", "--out", help="[RUN/metrics.json]"),
+    machine: Machine,
+    voice: Voice,
 ) -> None:
     """Measure a model: judge accuracy, Frechet distance, precision and recall, memorisation,
     and the likelihood of data it has not seen. Of a classifier: its accuracy at every noise level.
 
     Example: unnoise evaluate runs/digits -n 1000
     """
-    from unnoise.core.errors import InputError
-    from unnoise.models import Classifies, Draws, needs
     from unnoise.system import parallel
-    from unnoise.tasks import evaluate as measure
-    from unnoise.tasks.classify import classify
-    from unnoise.tasks.evaluate import settings_of, with_changes
-    from unnoise.tasks.listeners import check_json, write_json
-    from unnoise.tasks.own_data import own_data
+    from unnoise.tasks.evaluate import to_file
+    from unnoise.tasks.show import table
 
-    model = load_model(run, plugin, threads, None)
+    model = machine.load(run, None)
     parallel.join()
     changes = {"count": n, "seed": seed, "likelihood": nll, "metrics": metrics_of(metrics)}
-    settings = with_changes(settings_of(model), **changes)
-    found = find_run(run)
-    folder = found if found.is_dir() else found.parent
-    how: dict[str, Any] = {"guidance": guidance_of(guidance), "solver": solver, "steps": steps}
-    how |= {"grid": grid_of(grid), "guide": guide_of(guide, plugin)}
-    how = {k: v for k, v in how.items() if v is not None}
-    path = Path(out) if out is not None else folder / "metrics.json"
-    check_json(path)
-    held_out = own_data(model, "test", data if against is None else against)
-    if isinstance(model, Classifies):
-        others = {"n": n, "nll": nll, "metrics": metrics}
-        useless = [*how, *(name for name, v in others.items() if v is not None)]
-        if useless:
-            raise InputError(
-                f"{run} holds a classifier, which is not sampled; leave {useless} out."
-            )
-        result = classify(model, settings, held_out)
-        rows = levels(result)
-    else:
-        needs(model, Draws, run)
-        train = own_data(model, "train", data)
-        result = measure(model, settings, cache=folder, train=train, held_out=held_out, **how)
-        rows = figures(result) if parallel.rank() == 0 else []
+    how = walk.keywords(machine, grid)
+    path = home_of(run) / "metrics.json" if out is None else Path(out)
+    found = to_file(model, path, changes, how, data=data, against=against, name=run)
     if parallel.rank() > 0:
         return
-    write_json(path, result)
-    if not (quiet or json):
-        typer.echo(table(rows))
-        typer.echo(f"  {result['protocol']}")
-    finish(f"wrote {path}", {"wrote": str(path), **result}, json)
+    voice.say(table(figures(found)), f"  {found['protocol']}")
+    voice.finish(f"wrote {path}", {"wrote": str(path), **found})

@@ -2,62 +2,116 @@
 
 import json
 import re
+import time
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, final
 
 import typer
+from typer import Argument, Option
 
 from unnoise.catalogue.ranges import MOST_THREADS
+from unnoise.core.errors import InputError, short
 
-RunArgument = Annotated[
-    str, typer.Argument(help="Folder of a run, a name in runs/, or a .safetensors file.")
-]
-SeedOption = Annotated[int, typer.Option(help="Same seed, same samples, to the bit.")]
-PluginOption = Annotated[
-    list[str] | None, typer.Option("--plugin", help="Python file with @unnoise.register(...).")
-]
-ThreadsOption = Annotated[
-    int | None,
-    typer.Option(
-        help="CPU threads; chosen when absent.", min=1, max=MOST_THREADS, show_default=False
-    ),
-]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only the last line.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One machine-readable line instead.")]
-DataOption = Annotated[
-    str | None,
-    typer.Option(
-        help="The model's own data, where it lies now: a name such as digits, or a path as train "
-        "--data takes. [the run's]"
-    ),
-]
-GuidanceOption = Annotated[
-    str | None,
-    typer.Option(
+RUN = Argument(help="Folder of a run, a name in runs/, or a .safetensors file.")
+SEED = Option(0, help="Same seed, same samples, to the bit.")
+PLUGIN = Option(None, "--plugin", help="Python file with @unnoise.register(...).")
+THREADS = Option(
+    None, help="CPU threads; chosen when absent.", min=1, max=MOST_THREADS, show_default=False
+)
+JSON = Option(False, "--json", help="One machine-readable line instead.")
+DATA = Option(
+    None,
+    help="The model's own data, where it lies now: a name such as digits, or a path as train "
+    "--data takes. [the run's]",
+)
+GRID = Option(
+    None,
+    help="Times: a name (see: unnoise show grid), a {kind = ...} table, or a list from 1 to 0. "
+    "[the model's]",
+)
+
+
+@final
+@dataclass(frozen=True)
+class Machine:
+    """What a model is loaded with."""
+
+    threads: int | None = THREADS
+    plugin: list[str] | None = PLUGIN
+
+    def load(self, run: str, ability: str | None) -> Any:
+        """The model of a run; ``threads`` counts for the whole command.
+
+        Arguments:
+            run: its folder, name or file.
+            ability: what it must be able to, by the name in ``unnoise.models``; None asks nothing.
+        """
+        from unnoise import models
+        from unnoise.system.threads import set_threads
+
+        if self.threads is not None:
+            set_threads(self.threads)
+        model = models.load(find_run(run), tuple(self.plugin or ()))
+        return model if ability is None else models.needs(model, getattr(models, ability), run)
+
+
+@final
+@dataclass(frozen=True)
+class Voice:
+    """How much a verb says."""
+
+    quiet: bool = Option(False, "--quiet", "-q", help="Only the last line.")
+    json: bool = JSON
+
+    @property
+    def silent(self) -> bool:
+        """Whether nothing but the last line is printed."""
+        return self.quiet or self.json
+
+    def say(self, *lines: str) -> None:
+        """Lines for people."""
+        for line in () if self.silent else lines:
+            typer.echo(line)
+
+    def finish(self, what: str, record: dict[str, Any]) -> None:
+        """The last line of a verb: what it wrote."""
+        finish(what, record, self.json)
+
+
+@final
+@dataclass(frozen=True)
+class Walk:
+    """How a model walks from noise to data."""
+
+    guidance: str | None = Option(
+        None,
         help="Guidance scale, 1 plain conditional, 0 unconditional; or a {kind = ...} table (see: "
-        "unnoise show guidance). [the model's own]"
-    ),
-]
-GuideOption = Annotated[
-    str | None,
-    typer.Option(
+        "unnoise show guidance). [the model's own]",
+    )
+    guide: str | None = Option(
+        None,
         help="Run or model file to guide by: a classifier, or a weaker model. [the model itself, "
-        "without its label]"
-    ),
-]
-SolverOption = Annotated[
-    str | None,
-    typer.Option(help="A name (see: unnoise show solver) or a {kind = ...} table. [the model's]"),
-]
-StepsOption = Annotated[int | None, typer.Option(help="Solver steps. [the model's own]")]
-GridOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Times: a name (see: unnoise show grid), a {kind = ...} table, or a list from 1 to 0. "
-        "[the model's]"
-    ),
-]
+        "without its label]",
+    )
+    solver: str | None = Option(
+        None, help="A name (see: unnoise show solver) or a {kind = ...} table. [the model's]"
+    )
+    steps: int | None = Option(None, help="Solver steps. [the model's own]")
+
+    def keywords(
+        self, machine: Machine, grid: str | None = None, eta: float | None = None
+    ) -> dict[str, Any]:
+        """The keywords of ``SampleRequest`` that were given."""
+        found = {
+            "guidance": None if self.guidance is None else _guidance(self.guidance),
+            "solver": _solver(self.solver, eta),
+            "steps": self.steps,
+            "grid": None if grid is None else _grid(grid),
+            "guide": None if self.guide is None else machine.load(self.guide, None),
+        }
+        return {name: value for name, value in found.items() if value is not None}
 
 
 def find_run(name: str) -> Path:
@@ -67,52 +121,17 @@ def find_run(name: str) -> Path:
     return inside if not path.exists() and inside.exists() else path
 
 
+def home_of(run: str) -> Path:
+    """The folder of a run, or of a model file."""
+    found = find_run(run)
+    return found if found.is_dir() else found.parent
+
+
 def inside(run: str, folder: str, name: str = "") -> Path:
     """RUN/FOLDER/TIME and NAME.png, whose folder is made."""
-    import time
-
-    found = find_run(run)
-    place = (found if found.is_dir() else found.parent) / folder
+    place = home_of(run) / folder
     place.mkdir(exist_ok=True)
     return place / f"{time.strftime('%Y%m%d-%H%M%S')}{name}.png"
-
-
-def load_model(
-    run: str, plugins: list[str] | None, threads: int | None, ability: str | None = "Draws"
-) -> Any:
-    """The model of a run; ``threads`` counts for the whole command.
-
-    Arguments:
-        run: its folder, name or file.
-        plugins: Python files to load first.
-        threads: CPU threads.
-        ability: what it must be able to, by the name in ``unnoise.models``; None asks nothing.
-    """
-    from unnoise import models
-    from unnoise.system.threads import set_threads
-
-    if threads is not None:
-        set_threads(threads)
-    model = models.load(find_run(run), tuple(plugins or ()))
-    return model if ability is None else models.needs(model, getattr(models, ability), run)
-
-
-def guide_of(run: str | None, plugins: list[str] | None) -> Any:
-    """What --guide names; None stays None."""
-    return None if run is None else load_model(run, plugins, None, None)
-
-
-def guidance_of(text: str | None) -> Any:
-    """A guidance from --guidance: a number, a name, or a table; None stays None."""
-    from unnoise.catalogue.registry import build
-
-    if text is None:
-        return None
-    try:
-        number = float(text)
-    except ValueError:
-        return made("guidance", text, "--guidance")
-    return build("guidance", number, "--guidance")
 
 
 def made(family: str, text: str, where: str) -> Any:
@@ -123,78 +142,68 @@ def made(family: str, text: str, where: str) -> Any:
         text: ``heun``, or ``{kind = "churned", churn = 20}``.
         where: what a refusal calls it, such as "--solver".
     """
+    return _built(family, _toml(text, where) if text.lstrip()[:1] == "{" else {"kind": text}, where)
+
+
+def _built(family: str, value: Any, where: str) -> Any:
     from unnoise.catalogue.registry import build
 
-    if not text.lstrip().startswith("{"):
-        return build(family, {"kind": text}, where)
-    return build(family, _toml(text, where), where)
+    return build(family, value, where)
 
 
 def _toml(text: str, where: str) -> Any:
     """A value as a recipe would write it."""
-    from unnoise.core.errors import InputError, short
     from unnoise.recipes.load import NoTOMLError, read_toml
 
     try:
         return read_toml(f"given = {text}", where)["given"]
     except NoTOMLError as error:
-        raise InputError(
-            f"{where} {short(text)}: {error.__cause__}. Write a name, or a table such as "
-            '{kind = "...", ...}.'
-        ) from error
+        cure = 'Write a name, or a table such as {kind = "...", ...}.'
+        raise InputError(f"{where} {short(text)}: {error.__cause__}. {cure}") from error
 
 
-def grid_of(text: str | None) -> Any:
-    """A grid from --grid: a name, a table, or a list of times; None stays None."""
-    from unnoise.core.errors import InputError, short
+def _guidance(text: str) -> Any:
+    """A guidance from --guidance: a number, a name, or a table."""
+    try:
+        number = float(text)
+    except ValueError:
+        return made("guidance", text, "--guidance")
+    return _built("guidance", number, "--guidance")
 
-    if text is None or not text.lstrip().startswith(("[", "{")):
-        return text
-    if text.lstrip().startswith("{"):
-        return made("grid", text, "--grid")
+
+def _grid(text: str) -> Any:
+    """A grid from --grid: a name, a table, or a list of times."""
+    if text.lstrip()[:1] != "[":
+        return made("grid", text, "--grid") if text.lstrip()[:1] == "{" else text
     times = _toml(text, "--grid")
-    if not all(map(_is_time, times)):
+    if not all(type(t) in (int, float) and abs(t) <= 1 for t in times):
         raise InputError(
             f"--grid {short(text)}: a list of times holds numbers from 1 to 0, such as [1, 0.5, 0]."
         )
     return [float(t) for t in times]
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1
-
-
-def solver_of(name: str | None, eta: float | None) -> Any:
+def _solver(text: str | None, eta: float | None) -> Any:
     """A solver from --solver, a name or a table as in a recipe, and --eta."""
-    from unnoise.catalogue.registry import build
-
-    if name is not None and name.lstrip().startswith("{"):
-        return made("solver", name, "--solver")
-    return (
-        name if eta is None else build("solver", {"kind": name or "ddim", "eta": eta}, "--solver")
-    )
+    if text is not None and text.lstrip()[:1] == "{":
+        return made("solver", text, "--solver")
+    if eta is None:
+        return text
+    return _built("solver", {"kind": text or "ddim", "eta": eta}, "--solver")
 
 
 def metrics_of(text: str | None) -> Any:
     """Metrics from --metrics: names by commas, or a list as in a recipe; None stays None."""
-    from unnoise.catalogue.registry import build
-
     if text is None:
         return None
-    listed = text.lstrip().startswith("[")
+    listed = text.lstrip()[:1] == "["
     given = _toml(text, "--metrics") if listed else [name.strip() for name in text.split(",")]
-    return tuple(build("metric", each, "--metrics") for each in given)
+    return tuple(_built("metric", each, "--metrics") for each in given)
 
 
 def finish(what: str, record: dict[str, Any], as_json: bool) -> None:
     """The last line of a verb: what it wrote."""
     typer.echo(json.dumps(record) if as_json else what)
-
-
-def table(rows: list[tuple[str, str]]) -> str:
-    """Two columns, aligned."""
-    width = max((len(name) for name, _ in rows), default=0)
-    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
 
 
 _WORDS = {
@@ -221,6 +230,12 @@ def figures(found: dict[str, Any]) -> list[tuple[str, str]]:
     """Rows of the table that ``evaluate`` and ``demo`` print: our figures in words, any other."""
     from unnoise.tasks.likelihood import with_error
 
+    if "levels" in found and "sampling" not in found:  # of a classifier
+        each = zip(found["levels"], found["accuracies"], found["nats"], strict=True)
+        return [
+            (f"sigma / alpha = {level:.3g}", f"accuracy {right:.3f}, -log p {nats:.3f} nats")
+            for level, right, nats in each
+        ]
     rows: list[tuple[str, str]] = []
     ours = {k: with_error(found, k) for k in found if k in _WORDS or k == "recall"}
     told = defaultdict(lambda: "unknown", {**found, **ours})
@@ -231,12 +246,3 @@ def figures(found: dict[str, Any]) -> list[tuple[str, str]]:
         elif not isinstance(value, str | dict) and not _BESIDE.fullmatch(key):
             rows.append((key, "unknown" if value is None else f"{value:.4g}"))
     return rows
-
-
-def levels(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """Rows of the table that ``evaluate`` prints of a classifier."""
-    each = zip(found["levels"], found["accuracies"], found["nats"], strict=True)
-    return [
-        (f"sigma / alpha = {level:.3g}", f"accuracy {right:.3f}, -log p {nats:.3f} nats")
-        for level, right, nats in each
-    ]

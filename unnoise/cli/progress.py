@@ -64,30 +64,21 @@ class Progress:
             self.live = None
 
 
-class Walking:
-    """Shows how far a walk from noise to data is; in a terminal only.
+@contextmanager
+def walking(quiet: bool) -> Generator[Callable[[float, int], None]]:
+    """Shows how far a walk from noise to data is: the noise that is left after a step, and the
+    steps so far; in a terminal only.
 
     Arguments:
         quiet: show nothing.
     """
+    if quiet or not sys.stdout.isatty():
+        yield lambda sigma, steps: None
+        return
+    from rich.console import Console
 
-    def __init__(self, quiet: bool) -> None:
-        self.live: Any = None
-        if not quiet and sys.stdout.isatty():
-            from rich.console import Console
-
-            self.live = Console().status("")
-            self.live.start()
-
-    def see(self, sigma: float, steps: int) -> None:
-        """After a step: the noise that is left, and the steps so far."""
-        if self.live is not None:
-            self.live.update(f"step {steps}  sigma {sigma:.3g}")
-
-    def close(self) -> None:
-        """Take the line off the terminal."""
-        if self.live is not None:
-            self.live.stop()
+    with Console().status("") as live:
+        yield lambda sigma, steps: live.update(f"step {steps}  sigma {sigma:.3g}")
 
 
 @contextmanager

@@ -1,60 +1,31 @@
 """unnoise sample"""
 
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
+from typer import Option
 
 from unnoise.catalogue.ranges import LAST_SAMPLE
-from unnoise.cli.options import (
-    GridOption,
-    GuidanceOption,
-    GuideOption,
-    JsonOption,
-    PluginOption,
-    QuietOption,
-    RunArgument,
-    SeedOption,
-    SolverOption,
-    StepsOption,
-    ThreadsOption,
-    finish,
-    grid_of,
-    guidance_of,
-    guide_of,
-    inside,
-    load_model,
-    solver_of,
-)
+from unnoise.cli.options import GRID, RUN, SEED, Machine, Voice, Walk, inside
 
 
 def sample(
-    run: RunArgument,
-    n: Annotated[int, typer.Option("-n", "--n", help="How many samples.", min=1)] = 64,
-    label: Annotated[
-        str | None, typer.Option(help="Class of all, by number or name; absent: all in turn.")
-    ] = None,
-    guidance: GuidanceOption = None,
-    guide: GuideOption = None,
-    solver: SolverOption = None,
-    steps: StepsOption = None,
-    grid: GridOption = None,
-    eta: Annotated[float | None, typer.Option(help="Randomness of --solver ddim, 0 to 1.")] = None,
-    seed: SeedOption = 0,
-    first: Annotated[
-        int, typer.Option(help="Number of the first sample.", min=0, max=LAST_SAMPLE)
-    ] = 0,
-    fast: Annotated[
-        bool, typer.Option("--fast", help="One batch instead of padded chunks: equal to rounding.")
-    ] = False,
-    out: Annotated[
-        str | None,
-        typer.Option("-o", "--out", help=".png sheet, .gif walk, .npz arrays, or a folder."),
-    ] = None,
-    threads: ThreadsOption = None,
-    plugin: PluginOption = None,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
+    run: str = RUN,
+    n: int = Option(64, "-n", "--n", help="How many samples.", min=1),
+    label: str | None = Option(None, help="Class of all, by number or name; absent: all in turn."),
+    *,
+    walk: Walk,
+    grid: str | None = GRID,
+    eta: float | None = Option(None, help="Randomness of --solver ddim, 0 to 1."),
+    seed: int = SEED,
+    first: int = Option(0, help="Number of the first sample.", min=0, max=LAST_SAMPLE),
+    fast: bool = Option(
+        False, "--fast", help="One batch instead of padded chunks: equal to rounding."
+    ),
+    out: str | None = Option(
+        None, "-o", "--out", help=".png sheet, .gif walk, .npz arrays, or a folder."
+    ),
+    machine: Machine,
+    voice: Voice,
 ) -> None:
     """Draw samples from a trained model. The suffix of --out decides what is written.
 
@@ -62,51 +33,19 @@ def sample(
     """
     import time
 
-    from unnoise.cli.progress import Walking
-    from unnoise.models import Walks, needs
+    from unnoise.cli.progress import walking
     from unnoise.system import parallel
-    from unnoise.tasks import output
-    from unnoise.tasks import sample as task
+    from unnoise.tasks.sample import to_file
 
     parallel.join()
-    model = load_model(run, plugin, threads)
-    target = Path(out) if out is not None else inside(run, "samples", f"-s{seed}")
-    if output.check_target(target) == ".gif":
-        needs(model, Walks, run)
+    model = machine.load(run, "Draws")
+    target = inside(run, "samples", f"-s{seed}") if out is None else Path(out)
     began = time.perf_counter()
-    leader = guide_of(guide, plugin)
-    asked = output.whose_labels(model, leader)
-    wanted = None if label is None else output.info_of(asked).label(label)
-    how: dict[str, Any] = {
-        "seed": seed,
-        "label": wanted,
-        "guidance": guidance_of(guidance),
-        "solver": solver_of(solver, eta),
-        "steps": steps,
-        "grid": grid_of(grid),
-        "first": first,
-        "exact": not fast,
-    }
-    about = {"model": run, "n": n, **output.recipe_of(model, how)}
-    if leader is not None:
-        if guidance is None:
-            about.pop("guidance", None)  # the model's own is not what a guide takes
-        about["guide"] = guide
-        how["guide"] = leader
-    walking = Walking(quiet or json)
-    frames: list[task.Frame] = []
-    try:
-        for frame in task.frames(model, n, **how):
-            walking.see(frame.sigma, frame.steps)
-            # A film shows every step, all else the last.
-            frames = [*frames, frame] if target.suffix.lower() == ".gif" else [frame]
-    finally:
-        walking.close()
-    if parallel.rank() > 0:
-        return
-    columns = None if label is None else max(1, round(n**0.5))
-    task.write(model, frames, target, about, output.turn(asked, n, wanted, first), columns)
+    how = {"first": first, "exact": not fast, **walk.keywords(machine, grid, eta)}
+    names = {"model": run, "guide": walk.guide}
+    with walking(voice.silent) as see:
+        to_file(model, n, target, names, see, seed=seed, label=label, **how)
     seconds = time.perf_counter() - began
-    if not (quiet or json):
-        typer.echo(f"{n} samples in {seconds:.1f} s")
-    finish(f"wrote {target}", {"wrote": str(target), "n": n, "seconds": round(seconds, 3)}, json)
+    voice.say(f"{n} samples in {seconds:.1f} s")
+    record = {"wrote": str(target), "n": n, "seconds": round(seconds, 3)}
+    voice.finish(f"wrote {target}", record)

@@ -1,16 +1,16 @@
 """unnoise verify"""
 
-from typing import Annotated
-
 import typer
+from typer import Argument, Option
 
-from unnoise.cli.options import JsonOption, find_run, finish
+from unnoise.cli.options import JSON, find_run, finish
+from unnoise.core.errors import NumbersError
 
 
 def verify(
-    run: Annotated[str, typer.Argument(help="Folder of a run, or a name in runs/.")],
-    steps: Annotated[int, typer.Option(help="How many of its first steps.", min=10)] = 20,
-    json: JsonOption = False,
+    run: str = Argument(help="Folder of a run, or a name in runs/."),
+    steps: int = Option(20, help="How many of its first steps.", min=10),
+    json: bool = JSON,
 ) -> None:
     """Do a run's first steps again and compare the losses, to the bit. Exit code 4 where they
     differ.
@@ -19,7 +19,6 @@ def verify(
     """
     from dataclasses import asdict
 
-    from unnoise.core.errors import NumbersError
     from unnoise.tasks.verify import verify as again
 
     found = again(find_run(run), steps)

@@ -10,9 +10,9 @@ import torch
 from unnoise.core.errors import InputError
 from unnoise.models import OdeModel, load
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
+from unnoise.tasks import sample
 from unnoise.tasks.evaluate import evaluate
-from unnoise.tasks.listeners import write_json
-from unnoise.tasks.output import draw, forward_frames, frames_of, info_of
+from unnoise.tasks.output import draw, forward_frames, info_of, write_json
 from unnoise.tasks.own_data import own_data
 from unnoise.tasks.train import assemble, train
 from unnoise.training import Listener
@@ -78,21 +78,19 @@ def draw_all(model: OdeModel, folder: Path) -> list[tuple[Path, str]]:
     classes = info.classes or 1
     samples, walk, walking = (folder / n for n in ("samples.png", "denoising.png", "walk.gif"))
     draw(model, model.sample(8 * classes), samples, {"what": "samples", "seed": 0}, columns=classes)
-    frames = frames_of(model, classes)
-    chosen = evenly(len(frames), 10)
-    pictures = [info.to_bytes(frames[i][1]) for i in chosen]
-    captions = [f"sigma {frames[i][0]:.2g}" for i in chosen]
-    save_image(strip(pictures, captions), walk, {"what": "a walk from noise to data", "seed": 0})
+    frames = list(sample.frames(model, classes))
+    few = [frames[i] for i in evenly(len(frames), 10)]
+    captions = [f"sigma {frame.sigma:.2g}" for frame in few]
+    shown = strip([info.to_bytes(frame.visible) for frame in few], captions)
+    save_image(shown, walk, {"what": "a walk from noise to data", "seed": 0})
     real = own_data(model, "train")
     labels = real[:].label
     if labels is None:
         raise InputError("the demo needs data with labels.")
     firsts = torch.tensor([int((labels == c).nonzero()[0]) for c in range(classes)])
     forward = forward_frames(model, real.batch(firsts).x, 18)
-    both = forward_reverse(
-        [info.to_bytes(x) for _, x in forward], [info.to_bytes(x) for _, x in frames]
-    )
-    film(both, walking)
+    there = [info.to_bytes(x) for _, x in forward]
+    film(forward_reverse(there, [info.to_bytes(frame.visible) for frame in frames]), walking)
     return [
         (samples, "samples, one class a column"),
         (walk, "the same noise on its way to ten digits"),

@@ -18,6 +18,7 @@ from unnoise.models import Imputation, Measurement, OdeModel
 from unnoise.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.plots import save_image, sheet
 from unnoise.spaces import Picture, display_of
+from unnoise.tasks import output
 from unnoise.tasks.output import info_of
 
 
@@ -58,13 +59,11 @@ class Restore(Job):
     std: float = 0.0
 
     def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
-        info = info_of(model)
-        x = read(path, info, info.shape)
+        x, given = _given(path, model)
         value = self.operator(x)
-        seen = self.operator.impose(torch.zeros_like(x), value)
-        given = Measurement(self.operator, value, self.by, self.std)
-        samples = model.sample(count, given=given, **how).cpu()
-        return Edited({"given": info.to_bytes(x)[0], "seen": info.to_bytes(seen)[0]}, samples)
+        seen = info_of(model).to_bytes(self.operator.impose(torch.zeros_like(x), value))[0]
+        measured = Measurement(self.operator, value, self.by, self.std)
+        return Edited({**given, "seen": seen}, model.sample(count, given=measured, **how).cpu())
 
 
 @final
@@ -74,8 +73,7 @@ class Undo(Job):
 
     Arguments:
         operator: what made it.
-        by: the imputation.
-        std: standard deviation of the measurement's noise, in modelled units.
+        by, std: as of ``Restore``.
     """
 
     operator: Operator
@@ -86,9 +84,9 @@ class Undo(Job):
         info = info_of(model)
         value = read(path, info, self.operator(torch.zeros(1, *info.shape)).shape[1:])
         std = max(self.std, abs(info.scale) / 12**0.5)  # a level is known to its width only
-        given = Measurement(self.operator, value, self.by, std)
+        measured = Measurement(self.operator, value, self.by, std)
         shown = functional.interpolate(info.to_bytes(value), info.shape[1:])[0]
-        return Edited({"given": shown}, model.sample(count, given=given, **how).cpu())
+        return Edited({"given": shown}, model.sample(count, given=measured, **how).cpu())
 
 
 @final
@@ -103,11 +101,26 @@ class Vary(Job):
     strength: float
 
     def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
-        info = info_of(model)
-        x = read(path, info, info.shape)
+        x, given = _given(path, model)
         rows = x.expand(count, *x.shape[1:])
-        samples = model.vary(rows, self.strength, **how).cpu()
-        return Edited({"given": info.to_bytes(x)[0]}, samples)
+        return Edited(given, model.vary(rows, self.strength, **how).cpu())
+
+
+@final
+@dataclass(frozen=True)
+class Between(Job):
+    """Pictures on the way to another one through the latent space, both ends included.
+
+    Arguments:
+        last: file of the other one.
+    """
+
+    last: Path
+
+    def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
+        (a, first), (b, last) = _given(path, model), _given(self.last, model)
+        way = model.interpolate(a, b, max(count, 2), **how)[:, 0].cpu()
+        return Edited({"from": first["given"], "to": last["given"]}, way)
 
 
 @final
@@ -129,12 +142,85 @@ class Relabel(Job):
         where nobody knows."""
         if model.classes is None:
             raise InputError("this model knows no labels, so there is no other class to make.")
-        info = info_of(model)
-        x = read(path, info, info.shape)
+        x, given = _given(path, model)
         walk = {name: how[name] for name in ("solver", "steps") if name in how}
         latent = model.encode(x, label=how.pop("label", None), **walk)
-        samples = model.decode(latent, label=self.label, **how).cpu()
-        return Edited({"given": info.to_bytes(x)[0]}, samples)
+        return Edited(given, model.decode(latent, label=self.label, **how).cpu())
+
+
+JOBS: dict[str, Callable[..., Job]] = {
+    "inpaint": lambda to, model, by, std: Restore(mask(Path(to), model), by, std),
+    "colorize": lambda to, model, by, std: Restore(grey(model), by, std),
+    "upscale": lambda to, model, by, std: Undo(smaller(to, model), by, std),
+    "deblur": lambda to, model, by, std: Undo(kernel(Path(to)), by, std),
+    "vary": lambda to, model, by, std: Vary(to),
+    "between": lambda to, model: Between(Path(to)),
+    "relabel": lambda to, model: Relabel(info_of(model).label(to)),
+}
+"""The jobs by the names of their options. Each is made of its option's value, the model and, where
+it draws, the imputation and the standard deviation of the measurement's noise."""
+
+BY_ODE = ("between", "relabel")
+"""Jobs that walk the model's own ODE: no guide leads them, and nothing is drawn."""
+
+
+def chosen(
+    asked: Mapping[str, Any], files: Sequence[str], mask: str | None, guide: str | None
+) -> tuple[str, Any]:
+    """The one job whose option has a value (not None or False), and what it is made of.
+
+    Raises:
+        InputError: there is not one, or what else is given does not go with it.
+    """
+    names = [name for name, value in asked.items() if value is not None and value is not False]
+    given = ", ".join(f"--{name}" for name in names)
+    if len(names) != 1:
+        every = ", ".join(f"--{name}" for name in asked)
+        raise InputError(f"give one of {every}; given: {given or 'none'}.")
+    job = names[0]
+    if (job == "inpaint") != (mask is not None):
+        raise InputError("--inpaint and --mask go together: the mask is white where to fill in.")
+    if job == "between" and len(files) != 2:
+        raise InputError(f"--between takes two pictures; given {len(files)}.")
+    if job in BY_ODE and guide is not None:
+        raise InputError(f"{given} walks the model's own ODE; leave --guide out.")
+    return job, {"inpaint": mask, "between": files[-1]}.get(job, asked[job])
+
+
+def edit(
+    model: OdeModel,
+    files: Sequence[str | Path],
+    job: Job,
+    count: int = 4,
+    done: Callable[[int, int], None] = lambda done, total: None,
+    label: str | None = None,
+    **how: Any,
+) -> list[Edited]:
+    """Edit files one after another.
+
+    Arguments:
+        model: a trained model of pictures.
+        files: the pictures.
+        job: what to do.
+        count: results for each.
+        done: called with (files done, files in all).
+        label: class of all, by number or name.
+        how: arguments of ``SampleRequest``.
+    """
+    named = output.whose_labels(model, how.get("guide"))
+    how["label"] = None if label is None else info_of(named).label(label)
+    found: list[Edited] = []
+    for i, file in enumerate(files):
+        found.append(job.edit(model, Path(file), count, **how))
+        done(i + 1, len(files))
+    return found
+
+
+def _given(path: Path, model: OdeModel) -> tuple[Tensor, dict[str, Tensor]]:
+    """A whole picture as modelled values, and as it is shown."""
+    info = info_of(model)
+    x = read(path, info, info.shape)
+    return x, {"given": info.to_bytes(x)[0]}
 
 
 def read(path: Path, info: DataInfo, event: Sequence[int]) -> Tensor:
@@ -143,8 +229,8 @@ def read(path: Path, info: DataInfo, event: Sequence[int]) -> Tensor:
     Raises:
         InputError: it cannot be read, or has another size.
     """
-    _picture(info)
-    pixels = torch.from_numpy(_pixels(path, Look(channels=info.channels)))
+    _check(info)
+    pixels = _pixels(path, info.channels)
     if tuple(pixels.shape[1:]) != tuple(event[1:]):
         raise InputError(
             f"{path} is {pixels.shape[2]} x {pixels.shape[1]}; this model takes {event[2]} x "
@@ -155,16 +241,17 @@ def read(path: Path, info: DataInfo, event: Sequence[int]) -> Tensor:
     return info.to_model(stored)
 
 
-def _picture(info: DataInfo) -> None:
+def _check(info: DataInfo) -> DataInfo:
     if info.levels is None or not isinstance(display_of(info.space), Picture):
         raise InputError(
             f"this model makes events of shape {info.shape}, which are no pictures with levels."
         )
+    return info
 
 
-def _pixels(path: Path, look: Look) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _pixels(path: Path, channels: int) -> Tensor:
     try:
-        return read_picture(path.read_bytes(), look)
+        return torch.from_numpy(read_picture(path.read_bytes(), Look(channels=channels)))
     except RefusedFile as error:
         raise InputError(f"{path}: {error}.") from error
     except OSError as error:
@@ -177,9 +264,8 @@ def mask(path: Path, model: OdeModel) -> Mask:
     Raises:
         InputError: it has another size than the model's pictures, or leaves nothing to do.
     """
-    info = info_of(model)
-    _picture(info)
-    white = torch.from_numpy(_pixels(path, Look(channels=1)))[0] > 127
+    info = _check(info_of(model))
+    white = _pixels(path, 1)[0] > 127
     if tuple(white.shape) != tuple(info.shape[1:]):
         raise InputError(
             f"mask {path} is {white.shape[1]} x {white.shape[0]}; the model's pictures are "
@@ -199,8 +285,7 @@ def grey(model: OdeModel) -> Grey:
     Raises:
         InputError: the model's pictures have no colours.
     """
-    info = info_of(model)
-    _picture(info)
+    info = _check(info_of(model))
     if info.channels != 3:
         raise InputError("this model's pictures are grey; there is nothing to colorize.")
     return Grey()
@@ -208,9 +293,8 @@ def grey(model: OdeModel) -> Grey:
 
 def smaller(factor: int, model: OdeModel) -> Downscale:
     """The operator of super-resolution."""
-    info = info_of(model)
-    _picture(info)
-    if any(n % factor for n in info.shape[1:]) or factor < 2:
+    info = _check(info_of(model))
+    if factor < 2 or any(n % factor for n in info.shape[1:]):
         raise InputError(
             f"upscale by {factor}: give a whole number from 2 that divides the model's "
             f"{info.shape[2]} x {info.shape[1]}."
@@ -236,40 +320,6 @@ def kernel(path: Path) -> Blur:
     return Blur(tuple(tuple(map(float, row)) for row in weights))
 
 
-def edit(
-    model: OdeModel,
-    paths: Sequence[Path],
-    job: Job,
-    count: int = 4,
-    done: Callable[[int, int], None] | None = None,
-    **how: Any,
-) -> list[Edited]:
-    """Edit files one after another.
-
-    Arguments:
-        model: a trained model of pictures.
-        paths: the files.
-        job: what to do.
-        count: results for each.
-        done: called with (files done, files in all).
-        how: arguments of ``SampleRequest``.
-    """
-    found: list[Edited] = []
-    for i, path in enumerate(paths):
-        found.append(job.edit(model, path, count, **how))
-        if done is not None:
-            done(i + 1, len(paths))
-    return found
-
-
-def between(model: OdeModel, first: Path, last: Path, count: int, **how: Any) -> Edited:
-    """Pictures on the way from one to another through the latent space, ends included."""
-    info = info_of(model)
-    a, b = (read(path, info, info.shape) for path in (first, last))
-    path = model.interpolate(a, b, count, **how)[:, 0].cpu()
-    return Edited({"from": info.to_bytes(a)[0], "to": info.to_bytes(b)[0]}, path)
-
-
 def draw(model: OdeModel, edits: Sequence[Edited], path: Path, about: dict[str, Any]) -> None:
     """One picture: a row for each file; what was given, the results, their mean and spread."""
     info = info_of(model)
@@ -282,8 +332,7 @@ def draw(model: OdeModel, edits: Sequence[Edited], path: Path, about: dict[str, 
         cells += [*each.shown.values(), *info.to_bytes(each.samples)]
         if spread:
             cells += [info.to_bytes(each.samples.mean(0, keepdim=True))[0], _spread(info, each)]
-    picture = sheet(torch.stack(cells), columns=len(labels), column_labels=labels)
-    save_image(picture, path, about)
+    save_image(sheet(torch.stack(cells), len(labels), column_labels=labels), path, about)
 
 
 def _spread(info: DataInfo, edited: Edited) -> Tensor:

@@ -16,8 +16,10 @@ from unnoise.denoisers import Guidance
 from unnoise.evaluation import Evaluation
 from unnoise.evaluation.metric import Featured, Samples
 from unnoise.evaluation.report import measure
-from unnoise.models import Classifies, Model, Walks
-from unnoise.tasks.output import recipe_of
+from unnoise.models import Classifies, Draws, Model, Walks, needs
+from unnoise.system import parallel
+from unnoise.tasks.classify import classify
+from unnoise.tasks.output import check_json, recipe_of, write_json
 from unnoise.tasks.own_data import own_data
 from unnoise.tasks.sample import conditions_of, draw
 
@@ -79,6 +81,46 @@ def evaluate(
     return found
 
 
+def to_file(
+    model: Model,
+    path: Path,
+    changes: Mapping[str, Any],
+    how: Mapping[str, Any],
+    *,
+    data: str | None = None,
+    against: str | None = None,
+    name: str = "the model",
+) -> dict[str, Any]:
+    """Figures by name of a model that draws or of a classifier, written by process 0.
+
+    Arguments:
+        model: beside whose file the judge is kept.
+        path: of the .json file.
+        changes: as of ``settings_of``.
+        how: how it draws, as of ``evaluate``.
+        data, against: the model's own data and what to compare with, by name or path.
+        name: how a refusal calls the model.
+    """
+    check_json(path)
+    settings = settings_of(model, changes)
+    held_out = own_data(model, "test", data if against is None else against)
+    if isinstance(model, Classifies):
+        options = {"count": "n", "likelihood": "nll", "metrics": "metrics"}
+        useless = [*how, *(o for key, o in options.items() if changes.get(key) is not None)]
+        if useless:
+            why = "holds a classifier, which is not sampled"
+            raise InputError(f"{name} {why}; leave {useless} out.")
+        found = classify(model, settings, held_out)
+    else:
+        needs(model, Draws, name)
+        cache = None if model.origin is None else model.origin.parent
+        train = own_data(model, "train", data)
+        found = evaluate(model, settings, cache=cache, train=train, held_out=held_out, **how)
+    if parallel.rank() == 0:
+        write_json(path, found)
+    return found
+
+
 def _sampling(model: Model, how: Mapping[str, Any]) -> dict[str, Any]:
     """How the samples were drawn."""
     own = model.sampling
@@ -93,11 +135,9 @@ def _sampling(model: Model, how: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def settings_of(model: Model) -> Evaluation:
-    """The [evaluation] table of the recipe that trained a model."""
-    return build("evaluation", {"kind": "evaluation", **model.recipe.get("evaluation", {})})
-
-
-def with_changes(settings: Evaluation, **changes: Any) -> Evaluation:
-    """A copy of the settings with some of them changed; None changes nothing."""
+def settings_of(model: Model, changes: Mapping[str, Any]) -> Evaluation:
+    """The [evaluation] table of the recipe that trained a model, with some settings changed; None
+    changes nothing."""
+    table = {"kind": "evaluation", **model.recipe.get("evaluation", {})}
+    settings: Evaluation = build("evaluation", table)
     return replace(settings, **{k: v for k, v in changes.items() if v is not None})

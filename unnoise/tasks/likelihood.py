@@ -1,71 +1,79 @@
 """Likelihood of data under a model, with its error bars, written to a folder."""
 
-import io
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from unnoise.data import Dataset
-from unnoise.evaluation import Evaluation, HeldOutLikelihood
+from unnoise.core.errors import InputError
+from unnoise.evaluation import HeldOutLikelihood
 from unnoise.evaluation import likelihood_figures as of
 from unnoise.evaluation.report import known
+from unnoise.likelihood import Divergence, ExactTrace, GaussianProbes, Hutchinson
 from unnoise.models import Model, OdeModel, needs
 from unnoise.system import parallel
-from unnoise.system.files import write_atomic
-from unnoise.tasks.listeners import write_json
+from unnoise.tasks.evaluate import settings_of
+from unnoise.tasks.output import write_json, write_npz
+from unnoise.tasks.own_data import other_data, own_data
 
 
 def likelihood(
     model: Model,
-    data: Dataset,
-    settings: Evaluation,
-    count: int | None,
-    seed: int,
-    bound: int | None,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    folder: Path,
+    data: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    bound: int | None = None,
+) -> tuple[dict[str, Any], Path, Path]:
     """Log-likelihood of the first examples; by an ODE also how much steps and ends change it.
 
     Arguments:
         model: one that has a likelihood.
-        data: what is asked about.
-        settings: its ``likelihood_...`` say how.
+        folder: for likelihood.json and likelihood.npz, which process 0 writes.
+        data: what is asked about, as ``other_data`` takes it; None is the model's own, held out.
+        changes: as of ``settings_of``; its ``likelihood_...`` say how.
         count: of them; None takes all.
         seed: of probes and dequantisation.
         bound: steps of the variational bound that is computed beside; None computes none.
 
     Returns:
-        Figures ready for JSON, and arrays by example.
+        Figures ready for JSON, and the two files; the .npz has arrays by example.
     """
+    asked = own_data(model, "test") if data is None else other_data(data, model)
+    if not folder.is_dir():
+        raise InputError(f"--out {folder}: there is no such folder.")
+    settings = settings_of(model, changes or {})
+    parallel.join()
     how = replace(settings, likelihood=count).of_likelihood(HeldOutLikelihood())
-    found, each = of.likelihood(model, data, how, seed)
+    found, each = of.likelihood(model, asked, how, seed)
     if isinstance(model, OdeModel):
-        found |= of.likelihood_sensitivity(model, data, how, seed)
+        found |= of.likelihood_sensitivity(model, asked, how, seed)
     if bound is not None:
-        found |= of.bound(needs(model, OdeModel), data, count, seed, bound)
+        found |= of.bound(needs(model, OdeModel), asked, count, seed, bound)
     figures: dict[str, Any] = {name: known(value) for name, value in found.items()}
-    return figures, {name: value.numpy() for name, value in each.items()}
-
-
-def write(folder: Path, figures: dict[str, Any], arrays: dict[str, Any]) -> tuple[Path, Path]:
-    """Write likelihood.json and likelihood.npz, in process 0."""
-    paths = folder / "likelihood.json", folder / "likelihood.npz"
+    path, arrays = folder / "likelihood.json", folder / "likelihood.npz"
     if parallel.rank() == 0:
-        stream = io.BytesIO()
-        np.savez_compressed(stream, **arrays)
-        write_atomic(paths[1], stream.getvalue())
-        write_json(paths[0], figures)
-    return paths
+        write_npz(arrays, {name: value.numpy() for name, value in each.items()})
+        write_json(path, figures)
+    return figures, path, arrays
+
+
+def divergence(probes: int | None, gaussian: bool, exact: bool) -> Divergence | None:
+    """How the divergence is computed, where anything is asked for."""
+    if exact:
+        return ExactTrace()
+    if gaussian or probes is not None:
+        return (GaussianProbes if gaussian else Hutchinson)(probes or 1)
+    return None
 
 
 def told(figures: dict[str, Any], bound: int | None) -> list[str]:
     """The figures in words, a line each."""
     unit, name = ("bits/dim", "bits_per_dim") if "bits_per_dim" in figures else ("nats", "nats")
     count, calls = figures["likelihood_count"], figures["likelihood_calls"]
-    density = ""
-    if "likelihood_sigma" in figures:
-        density = f"; density of the data with noise sigma {figures['likelihood_sigma']:g}"
+    sigma = figures.get("likelihood_sigma")
+    density = "" if sigma is None else f"; density of the data with noise sigma {sigma:g}"
     lines = [f"{with_error(figures, name)} {unit} (n={count}, {calls} calls each{density})"]
     if "sensitivity_count" in figures:
         lines.append(

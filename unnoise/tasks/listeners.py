@@ -1,18 +1,15 @@
 """What is done beside training: sample sheets, evaluations, a log. None of it changes the run."""
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
-from unnoise.core.errors import InputError
 from unnoise.evaluation import Evaluation
 from unnoise.models import Draws, Model
 from unnoise.plots import loss_curve
-from unnoise.system.files import write_atomic
 from unnoise.system.memory import with_less
 from unnoise.tasks import output, sample
 from unnoise.tasks.evaluate import evaluate
@@ -121,23 +118,21 @@ class Log:
 
     def __call__(self, event: Event, run: Run) -> None:
         text = describe(event)
-        if not text:
-            return
-        with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+        if text:
+            with self.path.open("a", encoding="utf-8") as stream:
+                stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
 
 
 def describe(event: Event) -> str:
     """An event as one line; nothing for the steps between hundreds."""
     if isinstance(event, Began):
         plural = "" if event.threads == 1 else "s"
-        start = f"{event.steps} steps"
-        if event.step:
-            start = f"resumed at step {event.step} of {event.steps}"
+        start = f"resumed at step {event.step} of " if event.step else ""
+        steps = f"{event.steps}" if event.step else f"{event.steps} steps"
+        memory = f" and {event.memory / 2**30:.1f} GiB" if event.memory else ""
         return (
-            f"{start}, {event.parameters:,} weights on {event.device}, "
-            f"{event.threads} thread{plural} ({event.why}); about {duration(event.seconds)}"
-            + (f" and {event.memory / 2**30:.1f} GiB" if event.memory else "")
+            f"{start}{steps}, {event.parameters:,} weights on {event.device}, {event.threads} "
+            f"thread{plural} ({event.why}); about {duration(event.seconds)}{memory}"
         )
     if isinstance(event, Stepped) and event.step % 100 == 0:
         return progress_line(event)
@@ -146,48 +141,27 @@ def describe(event: Event) -> str:
     if isinstance(event, Warned):
         return f"warning: {event.text}"
     if isinstance(event, Ended):
-        return (
-            f"trained to step {event.step} in {event.seconds:.1f} s ({event.cpu_seconds:.1f} CPU s)"
-        )
+        took = f"{event.seconds:.1f} s ({event.cpu_seconds:.1f} CPU s)"
+        return f"trained to step {event.step} in {took}"
     return ""
 
 
 def progress_line(event: Stepped) -> str:
     """``step 1 200/3 000  loss 0.214  812 img/s  1m 04s left``."""
-    left = duration(event.left)
     done, steps = f"{event.step:,}".replace(",", " "), f"{event.steps:,}".replace(",", " ")
     losses = event.outcome.losses
     several = "  ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
     loss = several if len(losses) > 1 else f"loss {event.loss:.4g}"
-    return f"step {done}/{steps}  {loss}  {event.rate:,.0f} img/s  {left} left"
+    return f"step {done}/{steps}  {loss}  {event.rate:,.0f} img/s  {duration(event.left)} left"
 
 
 def duration(seconds: float) -> str:
     """``45s``, ``3m 05s``, ``2h 10m``, ``3d 4h``."""
-    whole = round(seconds)
-    units = (("d", 86400, "h", 3600), ("h", 3600, "m", 60), ("m", 60, "s", 1))
-    for unit, size, lower, part in units:
-        if whole >= size:
-            most, rest = whole // size, whole % size // part
-            return f"{most}{unit} {rest:02d}{lower}" if unit != "d" else f"{most}d {rest}h"
-    return f"{whole}s"
-
-
-def check_json(path: Path) -> None:
-    """Refuse, before any work is done, a path that figures cannot or should not be written to."""
-    if path.suffix != ".json" or path.is_dir():
-        raise InputError(f"{path}: figures are written to a .json file; give it that suffix.")
-    if not path.resolve().parent.is_dir():
-        raise InputError(f"{path}: the folder {path.parent} does not exist.")
-    if path.exists() and '"protocol"' not in path.read_text("utf-8", errors="replace"):
-        raise InputError(f"{path} exists and was not made by unnoise. Give another name.")
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """A JSON file, readable, written whole or not at all."""
-    try:
-        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-        # A byte of a path that is no UTF-8 becomes what JSON would write of it.
-        write_atomic(path, text.encode("utf-8", "backslashreplace"))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}.") from error
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}d {h}h"
+    if hours:
+        return f"{hours}h {m:02d}m"
+    return f"{minutes}m {s:02d}s" if minutes else f"{s}s"

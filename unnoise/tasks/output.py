@@ -4,7 +4,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +67,19 @@ def sheet_size(model: Model) -> int:
     return max(few, drawing_of(info_of(model)).least)
 
 
-def recipe_of(model: Model, how: dict[str, Any]) -> dict[str, Any]:
+def recipe_of(model: Model, how: Mapping[str, Any]) -> dict[str, Any]:
     """How samples were drawn, the model's own defaults spelled out: what a picture's text says.
 
     Arguments:
-        how: arguments of ``SampleRequest``.
+        how: arguments of ``SampleRequest``; a guide is left out.
     """
-    own = {k: v for k, v in plain(model.sampling).items() if k not in ("chunk", "threads")}
     given = {k: v for k, v in how.items() if v is not None}
+    own = plain(model.sampling).items()
+    hidden = {"chunk", "threads", *(("guidance",) if given.pop("guide", None) else ())}
     for name, base in (("solver", Solver), ("grid", Grid), ("guidance", Guidance)):
         if name in given and not isinstance(given[name], list):  # a list of times tells itself
             given[name] = written(base, given[name])
-    return own | given
+    return {k: v for k, v in own if k not in hidden} | given
 
 
 def draw(
@@ -101,8 +102,7 @@ def draw(
     """
     info = info_of(model)
     columns = columns or columns_for(model, len(x))
-    sheet = drawing_of(info).sheet(visible(info, x), columns, labels)
-    save_image(sheet, path, about or {})
+    save_image(drawing_of(info).sheet(visible(info, x), columns, labels), path, about or {})
 
 
 def draw_walk(
@@ -131,6 +131,11 @@ def write_arrays(model: Model, x: Tensor, labels: Tensor | None, path: Path, abo
         arrays["values"] = info.to_stored(x.cpu()).float().numpy()
     if labels is not None:
         arrays["labels"] = labels.numpy()
+    write_npz(path, arrays)
+
+
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Arrays by name, written whole or not at all."""
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     write_atomic(path, stream.getvalue())
@@ -220,11 +225,6 @@ def shown(model: OdeModel, x: Tensor, t: Tensor) -> tuple[float, Tensor]:
     return sigma, drawable(model.process, size_of(info_of(model)), t) * x
 
 
-def frames_of(model: OdeModel, n: int, **how: Any) -> list[tuple[float, Tensor]]:
-    """The states of a walk from noise to data, as ``shown``; arguments of ``OdeModel.walk``."""
-    return [shown(model, step.x, step.s) for step in model.walk(n, **how)]
-
-
 def forward_frames(
     model: OdeModel, x: Tensor, count: int, seed: int = 0
 ) -> list[tuple[float, Tensor]]:
@@ -238,3 +238,23 @@ def forward_frames(
         alpha, sigma = process.scales(t, x)
         frames.append(shown(model, alpha * x + sigma * z, t))
     return frames
+
+
+def check_json(path: Path) -> None:
+    """Refuse, before any work is done, a path that figures cannot or should not be written to."""
+    if path.suffix != ".json" or path.is_dir():
+        raise InputError(f"{path}: figures are written to a .json file; give it that suffix.")
+    if not path.resolve().parent.is_dir():
+        raise InputError(f"{path}: the folder {path.parent} does not exist.")
+    if path.exists() and '"protocol"' not in path.read_text("utf-8", errors="replace"):
+        raise InputError(f"{path} exists and was not made by unnoise. Give another name.")
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """A JSON file, readable, written whole or not at all."""
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+        # A byte of a path that is no UTF-8 becomes what JSON would write of it.
+        write_atomic(path, text.encode("utf-8", "backslashreplace"))
+    except ValueError as error:
+        raise InputError(f"{path}: {error}.") from error

@@ -27,8 +27,8 @@ def dataset(name: str, table: Mapping[str, Any] | None = None) -> Dataset:
         table: further settings of the data set.
     """
     kind, _, split = name.partition(":")
-    if kind not in names("dataset"):
-        known = dict.fromkeys(names("dataset"))
+    known = dict.fromkeys(names("dataset"))
+    if kind not in known:
         raise InputError(
             f"data {short(kind)}: unknown.{nearest(kind, known)} Give a name or a path."
         )
@@ -51,9 +51,8 @@ def own_data(model: Model, split: str, told: str | None = None) -> Dataset:
     """
     if told is not None:
         return _by_name_or_path(told, model, {"split": split})
-    table = run = _run_table(model)
-    if table is None:
-        table = _header(model)
+    run = _run_table(model)
+    table = _header(model) if run is None else run
     if not table:
         raise InputError("this model does not say what it was trained on; name it with --data.")
     kind = table.get("kind")
@@ -92,12 +91,11 @@ def _by_name_or_path(told: str, model: Model, changes: Mapping[str, Any]) -> Dat
     if not told.startswith(("hf:", "http://", "https://")) and not Path(told).exists():
         return dataset(told)  # which says that there is none
     table = data_table(told)
-    maker = lookup("dataset", table["kind"])
-    known = parameters_of(constructor_of(maker).call)
+    known = parameters_of(constructor_of(lookup("dataset", table["kind"])).call)
     said = _run_table(model) or _header(model)
     if said.get("kind") == table["kind"]:
-        free = set(known) - set(_place_settings(maker)) - {"split"}
-        table = {k: v for k, v in said.items() if k in free} | table
+        kept = {k for k, hint in known.items() if k != "split" and not _may_name_a_place(hint)}
+        table = {k: v for k, v in said.items() if k in kept} | table
     if len(model.shape) == 3:
         table = {"size": model.shape[-1], "channels": model.shape[0], **table}
     fitting = {k: v for k, v in {**table, **changes}.items() if k in known}
@@ -127,11 +125,6 @@ def _run_table(model: Model) -> dict[str, Any] | None:
     return cast(dict[str, Any], table) if isinstance(table, dict) else None
 
 
-def _place_settings(maker: Any) -> list[str]:
-    """The settings of a kind that are free text, and so may name a place."""
-    found = parameters_of(constructor_of(maker).call).items()
-    return [name for name, annotation in found if _is_free(annotation)]
-
-
-def _is_free(annotation: Any) -> bool:
-    return annotation in (str, Any, Path) or any(map(_is_free, typing.get_args(annotation)))
+def _may_name_a_place(hint: Any) -> bool:
+    """Whether a setting is free text."""
+    return hint in (str, Any, Path) or any(map(_may_name_a_place, typing.get_args(hint)))

@@ -1,6 +1,6 @@
 """Sampling from any model that draws; ``unnoise sample``, sample sheets and evaluation use it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
 from unnoise.data import Dataset
 from unnoise.models import Draws, Model, OdeModel, SampleRequest, Walks, distributed, needs
+from unnoise.system import parallel
 from unnoise.tasks import output
 
 _OF_A_WALK = ("guidance", "guide", "solver", "steps", "grid", "given", "near")
@@ -53,14 +54,14 @@ def draw(model: Model, n: int, cond: Condition | None = None, **keywords: Any) -
         InputError: the model draws nothing, or not in the way that is asked for.
     """
     if isinstance(model, Walks):
-        return distributed.sample(model.plan(_request(n, cond, keywords)))
+        return distributed.sample(model.plan(SampleRequest.of(n, cond, _given(keywords))))
     return distributed.draw(**_at_once(model, n, cond, keywords))
 
 
 def frames(model: Model, n: int, cond: Condition | None = None, **keywords: Any) -> Iterator[Frame]:
     """The same step by step where a model walks, and in one frame where it draws at once."""
     if isinstance(model, Walks):
-        for step in distributed.walk(model.plan(_request(n, cond, keywords))):
+        for step in distributed.walk(model.plan(SampleRequest.of(n, cond, _given(keywords)))):
             sigma, visible = output.shown(needs(model, OdeModel), step.x, step.s)
             yield Frame(step.x, visible, sigma, step.index + 1)
     else:
@@ -68,13 +69,8 @@ def frames(model: Model, n: int, cond: Condition | None = None, **keywords: Any)
         yield Frame(x, x, 0.0, 1)
 
 
-def _given(keywords: Mapping[str, Any]) -> dict[str, Any]:
+def _given(keywords: Mapping[str, Any]) -> Any:
     return {name: value for name, value in keywords.items() if value is not None}
-
-
-def _request(n: int, cond: Condition | None, keywords: Mapping[str, Any]) -> SampleRequest:
-    given: Any = _given(keywords)
-    return SampleRequest.of(n, cond, given)
 
 
 def _at_once(
@@ -85,10 +81,8 @@ def _at_once(
     asked = next((name for name in given if name in _OF_A_WALK), None)
     needs(model, Draws)
     if asked is not None:
-        raise InputError(
-            f"{asked}: a {type(model).__name__} draws without a walk from noise to data; leave it "
-            "out."
-        )
+        why = "draws without a walk from noise to data"
+        raise InputError(f"{asked}: a {type(model).__name__} {why}; leave it out.")
     label, first = given.pop("label", None), given.get("first", 0)
     if label is not None and model.classes is None:
         raise InputError(f"label = {short(label)}: this model was trained without labels.")
@@ -99,30 +93,49 @@ def _at_once(
     return {"model": model, "n": n, "cond": cond, "seed": 0, **given}
 
 
-def write(
+def to_file(
     model: Model,
-    drawn: list[Frame],
+    n: int,
     path: Path,
-    about: dict[str, Any],
-    labels: Tensor | None,
-    columns: int | None,
+    names: Mapping[str, Any],
+    see: Callable[[float, int], None] = lambda sigma, steps: None,
+    *,
+    label: str | None = None,
+    seed: int = 0,
+    **how: Any,
 ) -> None:
-    """Write samples; the suffix of the path says how: .png sheet, .gif film, .npz, or a folder.
+    """Draw samples and write them, in process 0; the suffix says how.
 
     Arguments:
-        model: whose samples they are.
-        drawn: frames, the last of them the samples; a film shows all.
-        path: as ``output.check_target`` allows.
-        about: how they were made; goes into the files.
-        labels: classes that were asked for, shape (n,).
-        columns: of a sheet.
+        model: any model that draws; of a film one that walks.
+        n: how many.
+        path: as ``output.check_target`` allows: .png sheet, .gif film, .npz, or a folder.
+        names: what the files call the "model" and, where there is one, the "guide".
+        see: called after each step with the noise that is left, and the steps so far.
+        label: class of all, by number or name; None takes them in turn.
+        seed, how: keywords of ``SampleRequest``.
     """
-    x = drawn[-1].x
-    if path.suffix.lower() == ".gif":
+    film = output.check_target(path) == ".gif"
+    if film:
+        needs(model, Walks, names["model"])
+    asked = output.whose_labels(model, how.get("guide"))
+    wanted = None if label is None else output.info_of(asked).label(label)
+    how = {"seed": seed, "label": wanted, **how}
+    about = {"model": names["model"], "n": n, **output.recipe_of(model, how)}
+    if how.get("guide") is not None:
+        about["guide"] = names["guide"]
+    drawn: list[Frame] = []
+    for frame in frames(model, n, **how):
+        see(frame.sigma, frame.steps)
+        drawn = [*drawn, frame] if film else [frame]
+    if parallel.rank() > 0:
+        return
+    labels = output.turn(asked, n, wanted, how.get("first", 0))
+    if film:
         output.draw_walk(model, [frame.visible for frame in drawn], path, labels)
     elif path.suffix.lower() == ".png":
-        output.draw(model, x, path, about, labels, columns)
-    elif path.suffix.lower() == ".npz":
-        output.write_arrays(model, x, labels, path, about)
+        columns = None if label is None else max(1, round(n**0.5))
+        output.draw(model, drawn[-1].x, path, about, labels, columns)
     else:
-        output.write_files(model, x, labels, path, about)
+        write = output.write_files if path.suffix == "" else output.write_arrays
+        write(model, drawn[-1].x, labels, path, about)

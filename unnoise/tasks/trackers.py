@@ -21,8 +21,8 @@ class Tracker(ABC):
         if isinstance(event, Stepped) and (
             event.step % self.every == 0 or event.step == event.steps
         ):
-            rate = event.rate
-            self.tell(event.step, {"loss": event.loss, "lr": event.lr, "images_per_second": rate})
+            figures = {"loss": event.loss, "lr": event.lr, "images_per_second": event.rate}
+            self.tell(event.step, figures)
         elif isinstance(event, Ended):
             self.close()
 
@@ -39,19 +39,23 @@ class Tracker(ABC):
         """Nothing more will come."""
 
 
+def _library(module: str, name: str) -> Any:
+    """What the user has installed, or has not."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        cure = f'Install it with: pip install "unnoise[{name}]"'
+        raise InputError(f"This needs {name}. {cure}") from error
+
+
 @register("tracker", "tensorboard")
 @final
 class TensorBoard(Tracker):
     """Event files in the run's folder; look at them with ``tensorboard --logdir runs``."""
 
     def open(self, folder: Path, tables: dict[str, Any]) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError as error:
-            raise InputError(
-                'This needs tensorboard. Install it with: pip install "unnoise[tensorboard]"'
-            ) from error
-        self._writer: Any = SummaryWriter(str(folder / "tensorboard"))
+        library = _library("torch.utils.tensorboard", "tensorboard")
+        self._writer: Any = library.SummaryWriter(str(folder / "tensorboard"))
 
     def tell(self, step: int, figures: dict[str, float]) -> None:
         for name, value in figures.items():
@@ -74,15 +78,8 @@ class WandB(Tracker):
         self.project = project
 
     def open(self, folder: Path, tables: dict[str, Any]) -> None:
-        try:
-            client: Any = importlib.import_module("wandb")
-        except ImportError as error:
-            raise InputError(
-                'This needs wandb. Install it with: pip install "unnoise[wandb]"'
-            ) from error
-        self._run: Any = client.init(
-            project=self.project, name=folder.name, dir=str(folder), config=tables
-        )
+        where = {"project": self.project, "name": folder.name, "dir": str(folder)}
+        self._run: Any = _library("wandb", "wandb").init(**where, config=tables)
 
     def tell(self, step: int, figures: dict[str, float]) -> None:
         self._run.log(figures, step=step)

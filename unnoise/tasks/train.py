@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 import torch
 
 from unnoise.catalogue.weights import at_most
@@ -15,12 +16,13 @@ from unnoise.core.errors import InputError, Interrupted, short, within
 from unnoise.data import Dataset
 from unnoise.data.pictures.images import told
 from unnoise.models import Model, load
-from unnoise.recipes.load import Recipe, load_recipe, shipped
+from unnoise.recipes.load import Recipe, data_table, load_recipe, parse_changes, shipped
 from unnoise.system import parallel
 from unnoise.system.files import becomes, write_atomic
 from unnoise.system.memory import installed
 from unnoise.tasks.held_out import HeldOut
-from unnoise.tasks.listeners import Evaluations, Log, LossCurve, SampleSheets, write_json
+from unnoise.tasks.listeners import Evaluations, Log, LossCurve, SampleSheets
+from unnoise.tasks.output import write_json
 from unnoise.tasks.own_data import own_data
 from unnoise.tasks.trackers import Tracker
 from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fit, lock
@@ -44,6 +46,22 @@ class Prepared:
     tables: dict[str, Any]
     fork: str | None = None
 
+    def told(self) -> str:
+        """Its data and its model, in a line."""
+        info, model = self.data.info, self.tables["model"]
+        kinds = [f"{k} {model[k]['kind']}" for k in ("network", "process", "head") if k in model]
+        what = f"{info.count:,} of shape {info.shape}"
+        return f"data {info.name}: {what}; {model['kind']}: {', '.join(kinds)}"
+
+
+def changes_of(data: str | None, given: Sequence[str], short: Mapping[str, Any]) -> dict[str, Any]:
+    """Changes of a recipe by dotted name: data of the user's own in place of its own, what --set
+    was given, and settings of [training] where they are not None; what comes later wins."""
+    own = {} if data is None else {"data": {}}
+    own |= {} if data is None else {f"data.{k}": v for k, v in data_table(data).items()}
+    few = {f"training.{name}": value for name, value in short.items() if value is not None}
+    return {**own, **parse_changes(given), **few}
+
 
 def assemble(
     source: str | Path | Mapping[str, Any],
@@ -51,6 +69,8 @@ def assemble(
     plugins: Sequence[str] = (),
     fork: str | Path | None = None,
     device: str | None = None,
+    *,
+    quick: bool = False,
 ) -> Prepared:
     """Read a recipe and build what it names.
 
@@ -60,11 +80,15 @@ def assemble(
         plugins: the user's Python files.
         fork: a run or model file whose weights to start from.
         device: "cpu", "cuda" ...; None takes a GPU where there is one.
+        quick: a tenth of the steps.
 
     Raises:
         InputError: one line for each mistake.
     """
     recipe = load_recipe(source, changes, plugins)
+    if quick:
+        few = {"training.steps": max(1, recipe.training.steps // 10)}
+        recipe = load_recipe(source, {**(changes or {}), **few}, plugins)
     data = recipe.dataset()
     memory = installed() or 1 << 60
     refusal = InputError(
@@ -131,28 +155,27 @@ def train(
     Raises:
         InputError, StorageError, NumbersError, Interrupted: as ``fit``.
     """
-    if isinstance(recipe, Prepared):
-        made = recipe
-    else:
-        folder = None if out is None else Path(out)
-        made = assemble(own_recipe(recipe, folder, resume), changes, plugins, fork, device)
-    folder = Path(out) if out is not None else Path("runs") / made.recipe.name
+    made = recipe
+    if not isinstance(made, Prepared):
+        made = assemble(own_recipe(made, out, resume), changes, plugins, fork, device)
+    folder = Path("runs") / made.recipe.name if out is None else Path(out)
     settings = made.recipe.training
     parallel.join()
-    if parallel.rank() == 0:
-        check_folder(folder, resume)
+    check_folder(folder, resume)
     metrics = MetricsLog(folder / "metrics.jsonl")
+    log = Log(folder / "log.txt")
     own: list[Listener] = [
-        Log(folder / "log.txt"),
+        log,
         metrics,
         SampleSheets(folder / "samples", settings.sample_every),
         Evaluations(metrics, made.recipe.evaluation, settings.eval_every),
         LossCurve(metrics.path, folder / "loss.png"),
     ]
-    if settings.eval_every is not None and parallel.rank() == 0:
-        speak = _all([Log(folder / "log.txt"), *listeners])
-        own.append(HeldOut(metrics, own_data(made.model, "test"), settings.eval_every, speak))
     named = 0
+
+    def warn(event: Event, run: Run) -> None:
+        for listener in (log, *listeners):
+            listener(event, run)
 
     def begun(run: Run) -> None:
         """The recipe comes first: from here on the run can be resumed, whenever it is killed."""
@@ -166,14 +189,16 @@ def train(
         # Shards are looked at as they come, so more may be refused later.
         if len(made.data.refused) > named:
             named = len(made.data.refused)
-            _name_refused(made.data, folder, [Log(folder / "log.txt"), *listeners], run)
+            warn(_name_refused(made.data, folder / "refused.jsonl"), run)
         if isinstance(event, Saved):
             write_atomic(folder / "recipe.toml", toml(made.tables).encode())
         if isinstance(event, Saved) or not (folder / "manifest.json").exists():
             write_json(folder / "manifest.json", manifest(made, run))
 
+    if settings.eval_every is not None and parallel.rank() == 0:
+        own.append(HeldOut(metrics, own_data(made.model, "test"), settings.eval_every, warn))
     try:
-        model = fit(
+        return fit(
             made.model,
             made.data,
             settings,
@@ -185,37 +210,24 @@ def train(
         )
     except Interrupted as stop:
         again = f"Go on with: unnoise train {folder}/recipe.toml --out {folder} --resume"
-        raise Interrupted(
-            str(stop).replace("Go on with --resume.", again), stop.exit_code
-        ) from None
-    return model
+        said = str(stop).replace("Go on with --resume.", again)
+        raise Interrupted(said, stop.exit_code) from None
 
 
-def _name_refused(data: Dataset, folder: Path, listeners: Sequence[Listener], run: Run) -> None:
-    """refused.jsonl, and a line that says so."""
+def _name_refused(data: Dataset, path: Path) -> Warned:
+    """Write refused.jsonl; a line that says so."""
     lines = [json.dumps(asdict(each), ensure_ascii=False) + "\n" for each in data.refused]
-    path = folder / "refused.jsonl"
     write_atomic(path, "".join(lines).encode("utf-8", "backslashreplace"))
-    text = told(data.refused, len(data) + len(data.refused))
-    _all(listeners)(Warned(f"{text} All of them: {path}"), run)
+    total = len(data) + len(data.refused)
+    return Warned(f"{told(data.refused, total)} All of them: {path}")
 
 
-def _all(listeners: Sequence[Listener]) -> Listener:
-    """Several listeners as one."""
-
-    def hear(event: Event, run: Run) -> None:
-        for listener in listeners:
-            listener(event, run)
-
-    return hear
-
-
-def own_recipe(recipe: Any, folder: Path | None, resume: bool) -> Any:
+def own_recipe(recipe: Any, out: str | Path | None, resume: bool) -> Any:
     """What to read when a run goes on: a shipped recipe's name then means the run's own copy of it,
     with every ``--set`` that it was started with. A file of the user's is read as it is."""
     if not resume or not isinstance(recipe, str) or recipe not in shipped():
         return recipe
-    folder = Path("runs") / recipe if folder is None else folder
+    folder = Path("runs") / recipe if out is None else Path(out)
     own = folder / "recipe.toml"
     if not own.is_file():
         return recipe  # check_folder says what is wrong
@@ -229,10 +241,13 @@ def own_recipe(recipe: Any, folder: Path | None, resume: bool) -> Any:
 
 
 def check_folder(folder: Path, resume: bool) -> None:
-    """Refuse a folder that already holds something, unless it is a run to go on with.
+    """Refuse a folder that already holds something, unless it is a run to go on with;
+    process 0 looks for all.
 
     What a run that was killed in its first moment leaves behind does not count.
     """
+    if parallel.rank() > 0:
+        return
     if folder.is_file():
         raise InputError(f"{folder} is a file; give the name of a new folder with --out.")
     recipe = folder / "recipe.toml"
@@ -259,27 +274,32 @@ def _before_the_recipe(name: str) -> bool:
 
 def toml(tables: Mapping[str, Any]) -> str:
     """Tables of a recipe as a TOML file."""
-    import tomli_w
-
     return tomli_w.dumps(tables)
 
 
 def manifest(made: Prepared, run: Run) -> dict[str, Any]:
-    """What else the bits of a run depend on."""
+    """What else the bits of a run depend on, and how it was started."""
     from importlib.metadata import version
 
     return {
         "command": " ".join(sys.argv),
         "unnoise": version("unnoise"),
-        "torch": torch.__version__,
         "python": platform.python_version(),
-        "device": str(run.accelerator.device),
-        "threads": run.threads,
-        "threads_why": run.why,
-        "cpu": torch.backends.cpu.get_cpu_capability(),
         "platform": platform.platform(),
+        "threads_why": run.why,
         "seed": made.recipe.training.seed,
         "fork": made.fork,
-        "data": {"name": made.data.info.name, "sha256": made.data.info.sha256},
+        **conditions(run),
+    }
+
+
+def conditions(run: Run) -> dict[str, Any]:
+    """What else the bits of a run depend on, as far as a repetition can compare it."""
+    return {
+        "torch": torch.__version__,
+        "device": str(run.accelerator.device),
+        "threads": run.threads,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
         "processes": run.accelerator.num_processes,
+        "data": {"name": run.data.info.name, "sha256": run.data.info.sha256},
     }

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from typing_extensions import TypedDict
 
 from unnoise.core.errors import InputError, Interrupted
 from unnoise.system.documents import Whole, checked, parsed
-from unnoise.tasks.train import assemble
+from unnoise.tasks.train import assemble, conditions
 from unnoise.training import Event, Run, Stepped, fit
 from unnoise.training.events import read_metrics
 
@@ -78,7 +77,11 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
     def listen(event: Event, run: Run) -> None:
         if isinstance(event, Stepped):
             now[event.step] = event.loss
-            found[:] = _otherwise(manifest, run)
+            found[:] = [
+                f"{name} was {manifest[name]}, is {value}"
+                for name, value in conditions(run).items()
+                if manifest.get(name, value) != value
+            ]
             if event.step == last:
                 raise _EnoughError("enough", 0)
 
@@ -86,27 +89,5 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
     with contextlib.suppress(_EnoughError):
         fit(made.model, made.data, made.recipe.training, listeners=[listen], threads=threads)
     first = next((step for step in sorted(then) if then[step] != now[step]), None)
-    return Verified(
-        last,
-        first,
-        None if first is None else then[first],
-        None if first is None else now[first],
-        tuple(found),
-    )
-
-
-def _otherwise(manifest: dict[str, Any], run: Run) -> list[str]:
-    """Each condition of the run that is another now."""
-    now = {
-        "torch": torch.__version__,
-        "device": run.accelerator.device.type,
-        "threads": run.threads,
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "processes": run.accelerator.num_processes,
-        "data": {"name": run.data.info.name, "sha256": run.data.info.sha256},
-    }
-    return [
-        f"{name} was {manifest[name]}, is {value}"
-        for name, value in now.items()
-        if manifest.get(name, value) != value
-    ]
+    at = first or 0  # which no step is
+    return Verified(last, first, then.get(at), now.get(at), tuple(found))
