@@ -1,4 +1,4 @@
-"""The verbs, and how every one of them ends: its exit code and its last line."""
+"""Command-line application: the commands, their exit codes and error messages."""
 
 import os
 import signal

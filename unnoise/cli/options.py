@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how figures are printed. Imports no torch."""
+"""Options that several commands share, and tables of figures. Imports no torch."""
 
 import json
 import re

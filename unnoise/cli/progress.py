@@ -1,4 +1,4 @@
-"""What work looks like: one live line in a terminal, a line now and then in a file."""
+"""Progress bars: a live line in a terminal, a line now and then in a file."""
 
 import sys
 import time
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Progress:
-    """A listener that prints.
+    """Progress bar of a training: a listener that prints.
 
     Arguments:
         quiet: print nothing but warnings.

@@ -61,7 +61,8 @@ def likelihood(
     """
     info = data.info
     count = min(len(data), settings.count or len(data))
-    able, how = needs(model, HasLikelihood), _how(model, settings)
+    able = needs(model, HasLikelihood)
+    how, told = _how(model, settings)
     results: list[Likelihood] = []
     # More draws say nothing new of data that has no levels.
     for k in range((settings.draws or 1) if info.levels is not None else 1):
@@ -73,9 +74,8 @@ def likelihood(
         "likelihood_count": count,
         "likelihood_draws": len(results),
         "likelihood_calls": results[0].calls,
+        **told,
     }
-    if isinstance(model, OdeModel):
-        found["likelihood_sigma"] = round(math.tan(float(model.process.angle(how["t"]))), 6)
     errors = torch.stack([r.standard_error for r in results])
     if info.levels is None:
         found["nats"] = float(log_prob.mean())
@@ -98,7 +98,7 @@ def likelihood_sensitivity(
     """How much the likelihood of the first examples hangs on steps and ends, as figures."""
     count = min(most, len(data), settings.count or len(data))
     x, cond = dequantised(model, data, count, seed)
-    found = model.sensitivity(x, cond, seed=seed, **_how(model, settings))
+    found = model.sensitivity(x, cond, seed=seed, **_how(model, settings)[0])
     # Bits fall where nats rise.
     unit = 1.0 if data.info.levels is None else -1 / (math.prod(data.info.shape) * math.log(2))
     return {f"sensitivity_{k}": v for k, v in asdict(found.scaled(unit)).items()}
@@ -138,13 +138,12 @@ def _standard_error(each: Tensor) -> float:
     return float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan
 
 
-def _how(model: Model, settings: HeldOutLikelihood) -> dict[str, Any]:
-    """Arguments of a likelihood by an ODE; of any other there are none."""
+def _how(model: Model, settings: HeldOutLikelihood) -> tuple[dict[str, Any], dict[str, float]]:
+    """Arguments of a likelihood by an ODE, and its noise level; of any other there are none."""
     if not isinstance(model, OdeModel):
-        return {}
+        return {}, {}
     process, sigma = model.process, settings.sigma
-    return {
-        "t": process.t_min if sigma is None else float(process.time(math.atan(sigma))),
-        "steps": settings.steps or 64,
-        "divergence": settings.divergence or Hutchinson(),
-    }
+    t = process.t_min if sigma is None else float(process.time(math.atan(sigma)))
+    divergence = settings.divergence or Hutchinson()
+    told = {"likelihood_sigma": round(math.tan(float(process.angle(t))), 6)}
+    return {"t": t, "steps": settings.steps or 64, "divergence": divergence}, told

@@ -1,4 +1,4 @@
-"""Whole models behind one face."""
+"""Generative models: diffusion, classifiers, requests and plans, abilities, files."""
 
 from unnoise.catalogue.renamed import old_names
 from unnoise.models.base import Begins, Generative, Model, Phase

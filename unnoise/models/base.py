@@ -1,4 +1,4 @@
-"""What the command line, the engine and the evaluation see of any model."""
+"""Base classes of models, and the training phases that the engine optimises."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ class Begins(Protocol):
 
 
 class Model(nn.Module, ABC):
-    """What the engine trains and a file holds.
+    """Base class of models: what the engine trains and a file holds.
 
     Attributes:
         info: what is known of its data; None before it was trained.
@@ -107,7 +107,7 @@ class Model(nn.Module, ABC):
 
 
 class Generative(Model, ABC):
-    """A model that draws."""
+    """Base class of generative models: those that draw samples."""
 
     sampling_kind: ClassVar[str | None] = "draw"
 

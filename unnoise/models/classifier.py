@@ -1,4 +1,4 @@
-"""A classifier that has seen noise: p(y | x_t) at every level of it."""
+"""Noise-aware classifiers p(y | x_t), for classifier guidance."""
 
 from typing import Any, final
 
@@ -24,7 +24,7 @@ from unnoise.processes import VP, GaussianProcess
 @register("model", "classifier")
 @final
 class Classifier(Model):
-    """A network that tells classes apart in noise, to guide a model that knows no labels.
+    """Classifier of noisy events, p(y | x_t) at every noise level, for classifier guidance.
 
     ``p(y | x_t) = softmax network(x_t / sqrt(alpha^2 data_std^2 + sigma^2), log SNR)``, learned by
     cross-entropy. All Gaussian processes are one circle, so it answers under any of them whose

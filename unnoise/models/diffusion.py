@@ -21,7 +21,7 @@ from unnoise.processes import VP, GaussianProcess
 @register("model", "diffusion")
 @final
 class Diffusion(OdeModel):
-    """A network that learns to denoise, and everything that follows from it.
+    """Diffusion model: a network trained to denoise, with all that follows from it.
 
     Arguments:
         network: e.g. ``UNet(shape=(1, 8, 8), classes=10)``.

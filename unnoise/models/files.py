@@ -1,4 +1,4 @@
-"""A model as one file, complete by itself: weights, recipe, and what is known of the data."""
+"""Model files (safetensors): weights, recipe, and what is known of the data, in one file."""
 
 import json
 from collections.abc import Mapping

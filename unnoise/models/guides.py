@@ -1,4 +1,4 @@
-"""Who tells a model where its samples should go, and how strongly."""
+"""Guides: classifier-free guidance, classifier guidance, autoguidance, any log-probability."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Guide:
-    """What is compared with what the model believes anyway.
+    """Base class of guides: what the belief of a model is compared with.
 
     Arguments:
         arrange: ``arrange(model, denoiser, guidance)`` gives the guided denoiser, or refuses, by

@@ -1,4 +1,4 @@
-"""Sampling what agrees with a measurement, by a model that never heard of it."""
+"""Inverse problems: inpainting, super-resolution, deblurring ... by posterior sampling."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ def _settled(solver: Solver, operator: Operator, std: float) -> Solver:
 
 
 class Imputation(ABC):
-    """Where what was measured enters: the belief, or the walk."""
+    """Base class of inverse-problem methods: how a measurement enters the belief or the walk."""
 
     family: ClassVar[str] = "imputation"
 
@@ -126,7 +126,7 @@ def _replacing(solver: Solver, operator: Operator, std: float, resample: int = 1
 @final
 @dataclass(frozen=True)
 class Measurement:
-    """What is known of the samples: ``value = operator(sample) + std eps``.
+    """Measurement of an inverse problem: ``value = operator(sample) + std eps``.
 
     Arguments:
         operator: what was measured: ``Mask``, ``Grey``, ``Downscale``, ``Blur``, ``RandomRows``,

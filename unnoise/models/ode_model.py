@@ -1,4 +1,4 @@
-"""What follows from a denoiser alone: likelihoods, and the way between data and noise."""
+"""Models with a probability-flow ODE: sampling, likelihood, bound, inversion."""
 
 from abc import ABC
 from collections.abc import Generator, Iterator
@@ -33,7 +33,7 @@ AT_ONCE = 256  # rows whose likelihood is computed together
 
 
 class OdeModel(Generative, ABC):
-    """A model whose samples a probability-flow ODE makes.
+    """Base class of models with a probability-flow ODE: samples, likelihoods and latents.
 
     Attributes:
         denoiser: what believes.

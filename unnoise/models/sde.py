@@ -1,4 +1,4 @@
-"""A score model of an SDE about which nothing is known but drift and diffusion."""
+"""Score-based model of a general SDE, known by its drift and diffusion alone."""
 
 from typing import Any, final
 
@@ -25,7 +25,7 @@ from unnoise.solvers.grids import UniformGrid
 
 @final
 class ScoreDiffusion(Generative):
-    """A network that learns the score of any SDE, from simulated paths; for research from Python.
+    """Score-based model of any SDE, trained on simulated paths; for research from Python.
 
     An SDE is made of functions, which no file holds: keep the weights by ``state_dict``, and train
     by ``fit`` without a folder.

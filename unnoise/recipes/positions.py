@@ -1,4 +1,4 @@
-"""Which line of a recipe's file a complaint is about."""
+"""Source positions: the line of a recipe that a mistake stands in."""
 
 import re
 from collections.abc import Generator
@@ -18,7 +18,7 @@ _TOKEN = re.compile(
 @final
 @dataclass(frozen=True)
 class Source:
-    """A recipe as it was written.
+    """Source text of a recipe.
 
     Arguments:
         name: the recipe's name or file.

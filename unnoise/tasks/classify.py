@@ -1,4 +1,4 @@
-"""How well a classifier tells classes apart, level of noise by level."""
+"""Evaluation of a noise-aware classifier: accuracy by noise level."""
 
 from typing import Any
 

@@ -21,7 +21,7 @@ from unnoise.training.checkpoints import steps_of
 
 @dataclass(frozen=True)
 class Shown:
-    """What the demo made.
+    """Files and figures of a demo.
 
     Arguments:
         figures: as in metrics.json.

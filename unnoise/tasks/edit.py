@@ -1,4 +1,4 @@
-"""Real pictures, filled in, coloured, sharpened, varied, relabelled, or walked between."""
+"""Image editing: inpainting, colorization, super-resolution, variations, interpolation."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from unnoise.tasks.output import info_of
 
 @dataclass(frozen=True)
 class Edited:
-    """What became of one picture.
+    """Result of one edited image.
 
     Arguments:
         shown: pictures for the left of the row, uint8, each (C, H, W), by what they are.
@@ -36,7 +36,7 @@ class Edited:
 
 
 class Job(ABC):
-    """One kind of edit, of one picture at a time."""
+    """Base class of image edits."""
 
     @abstractmethod
     def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
@@ -46,7 +46,7 @@ class Job(ABC):
 @final
 @dataclass(frozen=True)
 class Restore(Job):
-    """Results that agree with what is left of a whole picture once a part is hidden.
+    """Inpainting or colorization: the part of an image that is hidden is sampled anew.
 
     Arguments:
         operator: what is left.
@@ -69,7 +69,7 @@ class Restore(Job):
 @final
 @dataclass(frozen=True)
 class Undo(Job):
-    """Results of which an operator leaves the picture: a small or a blurred one.
+    """Super-resolution or deblurring: images that an operator maps to the given one.
 
     Arguments:
         operator: what made it.
@@ -92,7 +92,7 @@ class Undo(Job):
 @final
 @dataclass(frozen=True)
 class Vary(Job):
-    """Results near the picture.
+    """Variations of an image (SDEdit).
 
     Arguments:
         strength: share of the way to noise.
@@ -126,7 +126,7 @@ class Between(Job):
 @final
 @dataclass(frozen=True)
 class Relabel(Job):
-    """The picture as one of another class: inverted under its own, decoded under the other.
+    """Class-conditional editing: inverted under its own class, decoded under another.
 
     Arguments:
         label: the other class.

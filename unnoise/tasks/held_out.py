@@ -1,4 +1,4 @@
-"""The loss on held-out examples, and from when on more steps do harm."""
+"""Held-out (validation) loss, and a warning of overfitting."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _EXAMPLES = 512
 
 
 class HeldOut:
-    """A line in metrics.jsonl every so many steps, and at the end a word on when to stop.
+    """Listener that logs the held-out loss, and says at the end if training overfitted.
 
     Always the same examples, noised in the same way, so that two steps differ by what was learned
     alone; how sure a difference is follows from its spread over the examples. The word at the end

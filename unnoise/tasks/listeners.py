@@ -1,4 +1,4 @@
-"""What is done beside training: sample sheets, evaluations, a log. None of it changes the run."""
+"""Listeners (callbacks) of a training: sample sheets, evaluations, loss curve, log."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def frugally(model: Model, work: Callable[[], Made]) -> Made:
 @final
 @dataclass(frozen=True)
 class SampleSheets:
-    """samples/step-000600.png: always from the same noise, so that the sheets make a film.
+    """Listener that draws sample sheets, always from the same noise: samples/step-000600.png.
 
     Arguments:
         folder: where the sheets go.
@@ -65,7 +65,7 @@ class SampleSheets:
 @final
 @dataclass(frozen=True)
 class Evaluations:
-    """A line of figures in metrics.jsonl every so many steps.
+    """Listener that evaluates the model every so many steps, into metrics.jsonl.
 
     Arguments:
         log: metrics.jsonl; beside it lies what one evaluation keeps for the next.
@@ -92,7 +92,7 @@ class Evaluations:
 @final
 @dataclass(frozen=True)
 class LossCurve:
-    """loss.png at the end of the run.
+    """Listener that draws the loss curve, loss.png, at the end.
 
     Arguments:
         metrics: the metrics.jsonl to draw.
@@ -112,7 +112,7 @@ class LossCurve:
 @final
 @dataclass(frozen=True)
 class Log:
-    """log.txt: what happened and when, in words."""
+    """Listener that writes log.txt: what happened and when, in words."""
 
     path: Path
 

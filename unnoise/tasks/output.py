@@ -1,4 +1,4 @@
-"""Samples as files: the suffix decides what they become."""
+"""Sample files: PNG sheets, GIF films, .npz arrays, or a folder of files."""
 
 import io
 import json

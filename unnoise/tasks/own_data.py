@@ -1,4 +1,4 @@
-"""A model's own data, and data to compare it with: what is opened, and on whose word.
+"""Data of a trained model, and held-out data: what is opened, and on whose word.
 
 A model file is a stranger's: what its header says of its data is opened only where the kind is
 marked as one that opens nothing, as ``digits`` and the toys are. Places are named by the user, or

@@ -1,4 +1,4 @@
-"""TensorBoard and Weights & Biases, for those who have them; metrics.jsonl is there in any case."""
+"""Experiment trackers: TensorBoard and Weights & Biases."""
 
 import importlib
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from unnoise.training import Ended, Event, Run, Stepped
 
 
 class Tracker(ABC):
-    """Sends a run's figures elsewhere; made for a run by ``open``."""
+    """Base class of experiment trackers; made for a run by ``open``."""
 
     family: ClassVar[str] = "tracker"
     every: int = 10
@@ -51,7 +51,7 @@ def _library(module: str, name: str) -> Any:
 @register("tracker", "tensorboard")
 @final
 class TensorBoard(Tracker):
-    """Event files in the run's folder; look at them with ``tensorboard --logdir runs``."""
+    """TensorBoard event files in the run's folder; ``tensorboard --logdir runs`` shows them."""
 
     def open(self, folder: Path, tables: dict[str, Any]) -> None:
         library = _library("torch.utils.tensorboard", "tensorboard")
@@ -68,7 +68,7 @@ class TensorBoard(Tracker):
 @register("tracker", "wandb")
 @final
 class WandB(Tracker):
-    """A run at Weights & Biases, under the user's own login; WANDB_MODE=offline stays here.
+    """Weights & Biases run, under the user's own login; WANDB_MODE=offline stays here.
 
     Arguments:
         project: its name there.

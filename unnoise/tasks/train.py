@@ -1,4 +1,4 @@
-"""From a recipe to a run folder."""
+"""Training from a recipe into a run folder."""
 
 import json
 import platform
@@ -30,7 +30,7 @@ from unnoise.training import Event, Listener, MetricsLog, Run, Saved, Warned, fi
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything that a run needs, built and checked, before anything is written.
+    """Training run that was built and checked, before anything is written.
 
     Arguments:
         recipe: as read.

@@ -1,4 +1,4 @@
-"""Do a run's first steps again and compare: whether this machine still computes the same."""
+"""Reproducibility check: the first steps of a run again, compared bit for bit."""
 
 import contextlib
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from unnoise.training.events import read_metrics
 
 @dataclass(frozen=True)
 class Verified:
-    """What a repetition showed.
+    """Result of a reproducibility check.
 
     Arguments:
         steps: steps that were compared.

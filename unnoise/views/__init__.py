@@ -1,4 +1,4 @@
-"""Pictures of trained models: ``unnoise show RUN VIEW``."""
+"""Views: visualisations of trained models (``unnoise show RUN VIEW``)."""
 
 from unnoise.views.base import Drawn, Unconditional, View
 from unnoise.views.fields import Naive, ScoreErrors, ScoreField

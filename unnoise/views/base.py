@@ -1,4 +1,4 @@
-"""What a picture of a model needs: its beliefs without conditions, and the law of its data."""
+"""Base class of views (visualisations), and what they share."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -27,7 +27,7 @@ View4 = tuple[float, float, float, float]
 
 
 class View(ABC):
-    """A picture of a trained model.
+    """Base class of views: a visualisation of a trained model.
 
     Attributes:
         suffix: of the file that ``draw`` writes.
@@ -60,7 +60,7 @@ class View(ABC):
 
 
 class Drawn(NamedTuple):
-    """A Pillow image, or the bytes of a GIF; and what it shows, in numbers."""
+    """Drawn view: a Pillow image or the bytes of a GIF, and what it shows in numbers."""
 
     picture: "Image | bytes"
     lines: list[str]
@@ -68,7 +68,7 @@ class Drawn(NamedTuple):
 
 @final
 class Unconditional(GaussianDenoiser):
-    """What a model believes when it is told nothing.
+    """Unconditional denoiser of a model: its belief under the null condition.
 
     Arguments:
         model: with or without labels.

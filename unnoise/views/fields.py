@@ -1,4 +1,4 @@
-"""Scores over the plane: where they point, where they are wrong, where walks along them end."""
+"""Views of the score field over the plane: learned scores, their errors, Langevin samples."""
 
 import math
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ from unnoise.views.base import (
 @final
 @dataclass(frozen=True)
 class ScoreField(View):
-    """The learned score as arrows over the density, at several noise levels, with Langevin paths.
+    """Score field: arrows over the density at several noise levels, with Langevin paths.
 
     Arguments:
         levels: panels, noise from the data's own size down to a thirtieth of it.
@@ -71,7 +71,7 @@ class ScoreField(View):
 @final
 @dataclass(frozen=True)
 class ScoreErrors(View):
-    """Learned against true score over the plane, for data whose law is known; loss by level.
+    """Score error over the plane, for data whose law is known; loss by level.
 
     The maps show log10 of ``sigma |score - true score|``, an error in units of the noise.
 
@@ -110,7 +110,7 @@ class ScoreErrors(View):
 @final
 @dataclass(frozen=True)
 class Naive(View):
-    """Score matching at one noise level beside score matching at all of them.
+    """Naive score matching at one noise level, beside score matching at all of them.
 
     Above the model whose picture this is, below the naive one: learned scores at the naive one's
     level, the error there, and samples: annealed from noise, and by Langevin dynamics at

@@ -1,4 +1,4 @@
-"""What a model and its process get wrong, in four panels."""
+"""View of diagnostics: what a model and its process get wrong, in four panels."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ STEPS = (4, 8, 16, 32, 64)
 @final
 @dataclass(frozen=True)
 class Diagnostics(View):
-    """Loss by noise level, steps back that are not normal, coding errors, and the prior's mismatch.
+    """Diagnostics: loss by noise level, Gaussianity of steps, round trip, prior mismatch.
 
     Arguments:
         count: examples for the losses.

@@ -1,4 +1,4 @@
-"""Ways between data and noise: one by one, as clouds, as films."""
+"""Views of trajectories between data and noise: paths, particles, films."""
 
 import math
 from collections.abc import Sequence
@@ -45,7 +45,7 @@ ACROSS = "share of noise, degrees"
 @final
 @dataclass(frozen=True)
 class Paths(View):
-    """Forward SDE, reverse SDE and probability-flow ODE: paths over the density as a heat map.
+    """Sample paths of forward SDE, reverse SDE and probability-flow ODE over the density.
 
     Above the first coordinate against the share of noise, below the plane. Reverse SDE and ODE
     start from the same noise. States are scaled so that data and noise are of one size.
@@ -95,7 +95,7 @@ class Paths(View):
 @final
 @dataclass(frozen=True)
 class Spread(View):
-    """A cloud of particles that starts in one data point and spreads into noise, as a film.
+    """Particles that spread from one data point into noise, as a film.
 
     Under the particles the density of all the data at the same level.
 
@@ -131,7 +131,7 @@ class Spread(View):
 @final
 @dataclass(frozen=True)
 class Chain(View):
-    """Data, turned into noise by the SDE, and walked back from that very noise.
+    """Forward and reverse chain: data turned into noise by the SDE, and walked back.
 
     Arguments:
         count: examples; points in the plane show at least 1,000.
@@ -168,7 +168,7 @@ class Chain(View):
 @final
 @dataclass(frozen=True)
 class FewSteps(View):
-    """DDIM with few and many steps, a row each: states on the way from one and the same noise.
+    """DDIM trajectories with few and many steps, a row each, from the same noise.
 
     Arguments:
         counts: steps of each row.
