@@ -25,7 +25,7 @@ _NAMES = {
     """,
     "evaluation": "Evaluation",
     "likelihood": "bits_per_dim elbo log_prob",
-    "models": "Classifier Diffusion Measurement Sampling ScoreDiffusion load",
+    "models": "Classifier Diffusion Measurement SampleRequest Sampling ScoreDiffusion load",
     "networks": "HalfUNet MLP MLPClassifier UNet",
     "objectives": """
         Elbo ExplicitScoreMatching Hybrid ImplicitScoreMatching LikelihoodImportance

@@ -29,6 +29,7 @@ from unnoise.likelihood import log_prob as log_prob
 from unnoise.models import Classifier as Classifier
 from unnoise.models import Diffusion as Diffusion
 from unnoise.models import Measurement as Measurement
+from unnoise.models import SampleRequest as SampleRequest
 from unnoise.models import Sampling as Sampling
 from unnoise.models import ScoreDiffusion as ScoreDiffusion
 from unnoise.models import load as load
