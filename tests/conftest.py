@@ -30,3 +30,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     slow = [item for item in items if item.get_closest_marker("slow")]
     items[:] = [item for item in items if not item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=slow)
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test plugs in is forgotten afterwards: no other test finds it in the catalogue."""
+    import unnoise.views  # noqa: F401  (what is ours stays)
+    from unnoise.catalogue import registry
+
+    tables = {family: dict(table) for family, table in registry._CATALOGUE.items()}
+    monkeypatch.setattr(registry, "_CATALOGUE", tables)

@@ -75,12 +75,8 @@ def test_plugin_in_contributing_works():
     )
 
 
-def test_metric_of_contributing_works(tmp_path, monkeypatch):
+def test_metric_of_contributing_works(tmp_path, forgotten):
     from tests.commands import POINTS, good, train
-    from unnoise.catalogue import registry
-
-    tables = {family: dict(table) for family, table in registry._CATALOGUE.items()}
-    monkeypatch.setattr(registry, "_CATALOGUE", tables)  # no other test finds it
 
     (tmp_path / "mine.py").write_text(code("CONTRIBUTING.md")[1])
     run = train(tmp_path, POINTS)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.commands import CLASSIFIER, POINTS, good, process, refused, train
-from unnoise.catalogue import registry
 from unnoise.cli.options import figures
+
+pytestmark = pytest.mark.usefixtures("forgotten")
 
 PLUGIN = '''
 from dataclasses import dataclass
@@ -27,13 +28,6 @@ class Spread(Metric):
         ratio = drawn[:].x.std() / held_out[:].x.std()
         return {"spread": float(ratio**self.power), "nothing": float("nan")}
 '''
-
-
-@pytest.fixture(autouse=True)
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test plugs in, no other test finds."""
-    tables = {family: dict(table) for family, table in registry._CATALOGUE.items()}
-    monkeypatch.setattr(registry, "_CATALOGUE", tables)
 
 
 def plugin(folder: Path, kind: str) -> Path:

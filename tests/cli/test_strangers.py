@@ -8,6 +8,8 @@ import pytest
 from tests.commands import good
 from unnoise.models import load
 
+pytestmark = pytest.mark.usefixtures("forgotten")
+
 PLUGINS = {
     "process": '''
 from dataclasses import dataclass
