@@ -94,7 +94,7 @@ def main() -> None:
         return
     with trees(given.base) as (base, this):
         print(f"sample(1), 3x64x64: {asked(this, ['--sample']):.2f} x its forwards")
-        for name, steps, together in (("step", 600, False), ("step of two processes", 300, True)):
+        for name, steps, together in (("step", 1200, False), ("step of two processes", 300, True)):
             ratios = compared(this, base, given.pairs, ["--train", str(steps)], together)
             listed = ", ".join(f"{r:.3f}" for r in sorted(ratios))
             print(f"{name}: {statistics.median(ratios):.3f} x {given.base} ({listed})", flush=True)
