@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -134,8 +135,10 @@ def _ended(error: BaseException, more: bool) -> int:
         traceback.print_exception(error)
     if isinstance(error, UnnoiseError):
         # What the user gave is the same for all processes of a machine: one of them says it.
-        silent = isinstance(error, InputError) and os.environ.get("LOCAL_RANK", "0") != "0"
-        return error.exit_code if silent else _say(str(error), error.exit_code)
+        if isinstance(error, InputError) and os.environ.get("LOCAL_RANK", "0") != "0":
+            time.sleep(1)  # torchrun ends the others with the first; the one that speaks goes first
+            return error.exit_code
+        return _say(str(error), error.exit_code)
     return _failed(error)
 
 
