@@ -1,6 +1,9 @@
 """A request checks itself; a plan is made once and walks any of its rows to the same bits."""
 
 import dataclasses
+import importlib
+import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,6 +16,8 @@ from unnoise.core.errors import InputError
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.models import Diffusion, Plan, SampleRequest, Sampling
 from unnoise.solvers import DDIM
+
+plans = importlib.import_module("unnoise.models.plan")
 
 
 @pytest.fixture
@@ -92,6 +97,33 @@ def test_a_plan_draws_nothing_and_holds_no_rows(model: Diffusion, monkeypatch: p
     # The canary: what the user gave has its rows.
     plan = model.plan(SampleRequest(5000, label=torch.zeros(5000, dtype=torch.int64)))
     assert any(len(each) == 5000 for each in tensors(plan))
+
+
+def test_a_sample_keeps_one_step_of_its_walk(model: Diffusion, monkeypatch: pytest.MonkeyPatch):
+    """However many steps there are: of large pictures each would take its memory."""
+    alive: list[int] = []
+    seen: list[weakref.ref[Tensor]] = []
+    real = plans.trajectory
+
+    def watched(*arguments: Any, **how: Any) -> Iterator[Any]:
+        for step in real(*arguments, **how):
+            seen.append(weakref.ref(step.x))
+            alive.append(sum(each() is not None for each in seen))
+            yield step
+
+    monkeypatch.setattr(plans, "trajectory", watched)
+    plan = model.plan(SampleRequest(4, steps=12))
+    plan.sample()
+    assert len(alive) == 12 and max(alive) <= 3
+    alive.clear()
+    seen.clear()
+    kept = list(plan._begin([0, 1, 2, 3]))  # the canary: who keeps every step has them all
+    assert len(kept) == max(alive) == 12
+
+
+def test_a_plan_takes_a_request(model: Diffusion):
+    with pytest.raises(InputError, match=r"plan takes a SampleRequest\(n, ...\); given 3"):
+        model.plan(3)  # pyright: ignore[reportArgumentType]
 
 
 class Counting(GaussianDenoiser):

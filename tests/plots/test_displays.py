@@ -224,11 +224,13 @@ class Wheel(unnoise.Display):
 class Bars(Drawing):
     '''A colour a sample.'''
     def sheet(self, shown, columns, labels):
-        colour = bytes(int(v) for row in shown.sum(1, keepdim=True) * 40 + 99 for v in row.clamp(0, 255))
+        grey = (shown.sum(1) * 40 + 99).clamp(0, 255)
+        colour = bytes(int(v) for v in grey)
         return Image.frombytes("L", (1, len(shown)), colour).resize((40, 8 * len(shown)))
-    def film(self, frames, labels): return animate([self.sheet(f, 1, None) for f in frames], None, 80, 900)
+    def film(self, frames, labels):
+        return animate([self.sheet(f, 1, None) for f in frames], None, 80, 900)
     def strip(self, frames, captions, names, labels): return self.sheet(frames[-1], 1, None)
-"""  # noqa: E501
+"""
 
 
 @pytest.mark.usefixtures("catalogue")

@@ -4,6 +4,7 @@ import copy
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +67,25 @@ def test_two_processes_are_one_in_micro_batches(kind: str, tmp_path: Path):
         for run in lines
     ]
     assert told[0] == told[1] and len(told[0]) == 3
-    good(
-        *words,
-        tmp_path / "other",
-        "--threads",
-        1,
-        "--set",
-        "training.micro_batch=8",
-        "--set",
-        "training.seed=1",
-    )
-    other = state(tmp_path / "other", 30)  # the canary
-    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_canary_each_process_with_a_sum_of_its_own(tmp_path: Path):
+    """Where the gradient of half the batch is taken for the whole, the weights are others."""
+    whole, half = (run_of(ToyGan(), micro_batch=8) for _ in range(2))
+    half.layout.divisor = lambda share: share // 2  # pyright: ignore[reportAttributeAccessIssue]
+    for run in (whole, half):
+        for _ in range(3):
+            run.advance()
+    assert not same(weights(whole.model), weights(half.model))
+
+
+@pytest.mark.parametrize("wrong", [{"name": "critic"}, {"repeats": 0}])
+def test_phases_without_a_name_or_step_of_their_own(wrong: dict[str, Any]):
+    model = ToyGan()
+    first, second = model.phases()
+    model.phases = lambda: [first, replace(second, **wrong)]  # pyright: ignore
+    with pytest.raises(InputError, match=r"phases \['critic', .*: give each its own name"):
+        run_of(model)
 
 
 class Killed:
@@ -109,7 +117,14 @@ def test_resumed_after_kills(kind: type[Any], tmp_path: Path):
             )
             os._exit(3)
         assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    fit(kind(), points(), **settings, out=tmp_path / "killed", resume=True)
+    seen: list[int] = []
+
+    def hear(event: object, run: object) -> None:
+        if isinstance(event, Stepped):
+            seen.append(event.step)
+
+    fit(kind(), points(), **settings, out=tmp_path / "killed", resume=True, listeners=[hear])
+    assert seen == [*range(17, 31)]  # it went on from the checkpoint, and did not begin anew
     whole, killed = (state(tmp_path / run, 30) for run in ("whole", "killed"))
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
 

@@ -177,7 +177,7 @@ class Posterior(Tilted):
             seen = Seen(away, self.operator, self.std**2, alpha, sigma, tweedie)
             weighed = self.method.weigh(seen)
             pull = tweedie(self.operator.adjoint(weighed))
-            # log N(y; A mean, std^2 + A C A^T) but for its determinant, which hangs on t alone
+            # log N(y; A mean, std^2 + A C A^T) but for its determinant, which depends on t alone
             # where C does; where it does not, the weight still ends at the true one.
             fit = -0.5 * (away * weighed).detach().flatten(1).sum(1)
         return Tilt(plain, replace(plain, mean=plain.mean + pull), fit)

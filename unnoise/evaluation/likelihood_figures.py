@@ -95,7 +95,7 @@ def likelihood(
 def likelihood_sensitivity(
     model: OdeModel, data: Dataset, settings: HeldOutLikelihood, seed: int, most: int = 16
 ) -> dict[str, float]:
-    """How much the likelihood of the first examples hangs on steps and ends, as figures."""
+    """How much the likelihood of the first examples depends on steps and ends, as figures."""
     count = min(most, len(data), settings.count or len(data))
     x, cond = dequantised(model, data, count, seed)
     found = model.sensitivity(x, cond, seed=seed, **_how(model, settings)[0])

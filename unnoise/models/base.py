@@ -116,7 +116,7 @@ class Generative(Model, ABC):
     def sampling(self) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Defaults of ``sample``; its chunk is a number as soon as the model knows its events."""
         held = self.__dict__.get("_sampling")
-        if held is not None and held.chunk is None:
+        if held is not None and getattr(held, "chunk", 0) is None:
             self._sampling = held = replace(held, chunk=Space(self.shape).together)
         return held
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @final
 @dataclass(frozen=True)
 class Guide:
-    """Base class of guides: what the belief of a model is compared with.
+    """Guide: what the belief of a model is compared with, as a function that wraps a denoiser.
 
     Arguments:
         arrange: ``arrange(model, denoiser, guidance)`` gives the guided denoiser, or refuses, by
@@ -49,7 +49,7 @@ class CanGuide(Protocol):
 
 
 def guide_of(given: Any) -> Guide:
-    """What the argument ``guide`` of ``Diffusion.sample`` means.
+    """The guide that the argument ``guide`` of ``SampleRequest`` means.
 
     Arguments:
         given: None, a weaker model, a Classifier, a function ``log_prob(x, t, cond)``, or a Guide.

@@ -169,7 +169,7 @@ class OdeModel(Generative, ABC):
         guidance: Guidance | float = 1.0,
         **how: Any,
     ) -> Sensitivity:
-        """How much ``likelihood`` of ``x`` hangs on steps and ends; arguments as there."""
+        """How much ``likelihood`` depends on its steps and ends; arguments as there."""
         with self._given(x, cond, label, guidance) as (x, cond, denoiser):
             noise = Noise(seed, range(len(x)))
             return sensitivity(denoiser, x, cond, noise=noise, data=self.moments(), **how)

@@ -1,15 +1,15 @@
 """Sampling plans: a request that was checked, resolved and planned once, ready to walk."""
 
 import math
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import torch
 from torch import Tensor
 
-from unnoise.catalogue.registry import member
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError, NumbersError, short
 from unnoise.core.noise import Noise
@@ -84,7 +84,9 @@ class Plan:
         """
         n, chunks = self._chunks(rows)
         with self.model.still(self.threads):
-            x = torch.cat([list(self._begin(chunk))[-1].x for chunk in chunks])[:n]
+            # Of a walk only its last step is kept in memory.
+            ends = [deque(self._begin(chunk), maxlen=1).pop().x for chunk in chunks]
+        x = torch.cat(ends)[:n]
         if not bool(torch.isfinite(x).all()):
             raise NumbersError(
                 "the samples hold NaN or infinite numbers: the weights or the guidance are too "
@@ -124,7 +126,7 @@ class Plan:
 
 
 def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser | None) -> Plan:
-    """Check a request against a model, resolve what it leaves open, and plan the walk.
+    """Check a request against a model, fill in the model's defaults, and plan the walk.
 
     Arguments:
         model: whose samples are asked for.
@@ -134,11 +136,13 @@ def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser |
     Raises:
         InputError: before the first network call, when something asked for cannot be done.
     """
+    if not isinstance(request, SampleRequest):
+        raise InputError(f"plan takes a SampleRequest(n, ...); given {short(request)}.")
     own, given = model.sampling, request.given
     chunk = _chunk(model) if request.exact else None
     # A measurement pulls at every belief; the noise of ancestral steps forgives its errors.
     default = own.solver if given is None else Ancestral()
-    solver: Solver = default if request.solver is None else member(Solver, request.solver)
+    solver = cast(Solver, request.solver or default)  # the request has read it
     guide = guide_of(request.guide)
     inner = model.denoiser if denoiser is None else denoiser
     arranged, conditions = _guided(model, request, guide, inner)

@@ -8,6 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
+from unnoise.core.errors import InputError, short
 from unnoise.core.noise import Noise
 from unnoise.models.base import Phase
 from unnoise.training.optim import Optimising
@@ -35,7 +36,14 @@ class Turn:
 
 
 def turns(phases: Sequence[Phase]) -> list[Turn]:
-    """The optimiser steps of a training step, in order."""
+    """The optimiser steps of a training step, in order.
+
+    Raises:
+        InputError: two phases have one name, or one has no steps.
+    """
+    names = [phase.name for phase in phases]
+    if len({*names}) < len(names) or any(phase.repeats < 1 for phase in phases):
+        raise InputError(f"phases {short(names)}: give each its own name, and repeats from 1.")
     return [Turn(i, p.name, r) for i, p in enumerate(phases) for r in range(p.repeats)]
 
 

@@ -217,8 +217,8 @@ class Run:
             self.optimisers[turn.phase].zero_grad()
         restore()
         least = torch.tensor([self.micro_batch], device=self.accelerator.device)
-        gathered: Any = self.accelerator.gather(least)
-        self.micro_batch = int(gathered.min())
+        every: Any = self.accelerator.gather(least)
+        self.micro_batch = int(every.min())
 
     def _precision(self) -> Any:
         kind, device = self.settings.precision, self.accelerator.device.type
