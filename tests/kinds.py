@@ -57,6 +57,7 @@ NEEDED: dict[tuple[str, str], dict[str, Any]] = {
     ("classifier", "half-unet"): {"width": 16},
     ("betas", "list"): {"betas": [0.01, 0.02, 0.05, 0.1]},
     ("network", "mlp"): {"width": 64, "depth": 2},
+    ("network", "foreign"): {"module": {"kind": "mlp", "classes": None, "width": 64}},
     ("operator", "blur"): {"kernel": [[0.0, 0.1, 0.3], [0.2, 0.5, 0.0], [0.0, 0.4, 0.1]]},
     ("operator", "random-rows"): {"shape": [3, 4, 6]},
     ("network", "unet"): {"width": 16},

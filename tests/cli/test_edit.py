@@ -128,7 +128,7 @@ def test_a_classifier_guides_edits_and_samples(place: Path, tmp_path: Path):
     free = np.asarray(Image.open(tmp_path / "free.png")).tobytes()
     assert drawn["0"] == free != drawn["5"]
     arrays = tmp_path / "s.npz"
-    words = "plain -n 4 --guide classifier --steps 2"
+    words = "plain -n 4 --guide classifier --steps 2 --label uniform"
     good("sample", *words.split(), "-o", arrays)
     with np.load(arrays) as found:
         assert found["labels"].tolist() == [0, 1, 2, 3]  # the classifier's labels, in turn

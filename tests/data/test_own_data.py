@@ -192,11 +192,13 @@ def test_npy_refused(tmp_path: Path, array: np.ndarray, word: str):
         npy(str(tmp_path / "a.npy"))
 
 
-def test_float_arrays_are_modelled_as_they_are(tmp_path: Path):
+def test_float_arrays_are_standardised(tmp_path: Path):
     values = pixels(0, 8)[..., 0].astype(np.float32)
     np.save(tmp_path / "a.npy", values)
     data = npy(str(tmp_path / "a.npy"), held_out=0.0)
-    assert data.info.levels is None and np.array_equal(data[:].x.numpy(), values)
+    wanted = (values - values.mean(0, dtype=float)) / values.std(0, dtype=float)
+    assert data.info.levels is None and np.allclose(data[:].x.numpy(), wanted, atol=1e-5)
+    assert np.allclose(data.info.to_stored(data[:].x).numpy(), values, atol=1e-3)
 
 
 # -- mirrored -----------------------------------------------------------------------------------

@@ -174,8 +174,9 @@ def test_what_a_metric_is_given(model: Diffusion):
 
     assert measured(model, Looks(), reference=10, seed=4)["looked"] == 100
     drawn = seen["drawn"]
-    assert drawn[2:6].label.tolist() == [0, 1, 0, 1] and drawn.info.classes == 2
-    wanted = model.sample(8, label=[i % 2 for i in range(8)], seed=4)
+    classes = model.labels.shares_of(8).tolist()
+    assert drawn[:].label.tolist() == classes and drawn.info.classes == 2
+    wanted = model.sample(8, label=classes, seed=4)
     assert torch.equal(drawn[:].x, wanted) and seen["model"] is model
     assert len(seen["train"]) == 100 and len(seen["noise"]) == 8 and seen["noise"].seed == 4
 
@@ -200,7 +201,7 @@ def test_called_from_python(tmp_path: Path):
     model = diffusion(data)
     model.recipe = {"data": {"kind": "digits"}}
     found = measured(model, "frechet", "memorisation", "accuracy", likelihood=0)
-    x = model.sample(8, label=list(range(8)))
+    x = model.sample(8, label=data.info.labels.shares_of(8))
     drawn = module.Samples(data.info, x, None)
     given = (drawn, data, digits("test"), model, Noise(0, range(8)))
     for kind in ("frechet", "memorisation"):

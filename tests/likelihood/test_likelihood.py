@@ -200,12 +200,22 @@ def test_signs_are_exact_on_diagonal_jacobians():
 def test_probes_are_an_argument():
     truth = Mixture(VP(), draw(2, 3, name="means"), leaning())
     x, _ = truth.draw(Noise(0, range(6)))
-    whole = log_prob(truth, x, steps=4, noise=Noise(3, range(6)))
-    part = log_prob(truth, x[2:4], steps=4, noise=Noise(3, range(2, 4)))
+    one = {"steps": 4, "divergence": "hutchinson"}
+    whole = log_prob(truth, x, noise=Noise(3, range(6)), **one)
+    part = log_prob(truth, x[2:4], noise=Noise(3, range(2, 4)), **one)
     assert worst(whole.log_prob[2:4], part.log_prob, scale=1.0) < 1e-10
-    other = log_prob(truth, x, steps=4, noise=Noise(4, range(6)))
+    other = log_prob(truth, x, noise=Noise(4, range(6)), **one)
     assert not torch.equal(whole.log_prob, other.log_prob)
-    assert whole.standard_error.isnan().all()  # nobody knows the spread of one probe
+    assert whole.standard_error.isinf().all()  # nobody knows the spread of one probe
+
+
+def test_error_bars_are_known_where_nothing_is_asked_for():
+    """Up to 16 numbers exactly, above by 8 probes."""
+    for size, exact in ((16, True), (17, False)):
+        truth = Mixture(VP(), draw(2, size, name="means"), 0.5)
+        x, _ = truth.draw(Noise(0, range(3)))
+        error = log_prob(truth, x, steps=4).standard_error
+        assert bool(error.isfinite().all()) and bool((error == 0).all()) == exact
 
 
 # ------------------------------------------------------------------------------ general SDEs

@@ -102,10 +102,11 @@ def test_defaults_are_the_models_own():
 
 def test_labels_in_turn():
     model = model_of_pictures()
-    turn = model.sample(7)
+    turn = model.sample(7, label="uniform")
     assert torch.equal(turn, model.sample(7, label=[0, 1, 2, 0, 1, 2, 0]))
     assert torch.equal(turn, model.sample(7, Condition(label=torch.arange(7) % 3)))
-    assert torch.equal(model.sample(4, first=5), model.sample(4, label=[2, 0, 1, 2], first=5))
+    later = model.sample(4, label=[2, 0, 1, 2], first=5)
+    assert torch.equal(model.sample(4, first=5, label="uniform"), later)
     two = model.sample(7, label=2)
     assert torch.equal(two, model.sample(7, label=torch.full((7,), 2)))
     same = [torch.equal(a, b) for a, b in zip(turn, two, strict=True)]
@@ -188,7 +189,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"label": [0, 1]}, "or 4 of them"),
     ({"label": [[0, 1, 2, 0]]}, "or 4 of them"),
     ({"label": [0, 1, 2, 3]}, "label 3"),
-    ({"label": "3"}, "label = '3'"),
+    ({"label": "3"}, "label 3: this model knows labels 0 to 2"),
+    ({"label": "drei"}, "label 'drei'"),
     ({"label": 1, "cond": Condition(label=torch.zeros(4).long())}, "either cond or label"),
     ({"cond": Condition(label=torch.zeros(3).long())}, "4 samples but 3 conditions"),
     ({"cond": Condition(vector=torch.zeros(4, 2))}, "reads label"),

@@ -71,7 +71,7 @@ def test_labels_are_learned():
     data = pictures(300)
     model = diffusion(data, width=64, depth=2)
     fit(model, data, steps=300, batch=64, lr=5e-3, ema_half_life=2000.0, threads=1)
-    x = features(data.info, model.sample(90, guidance=1.0)).reshape(90, 4, 4)
+    x = features(data.info, model.sample(90, label="uniform")).reshape(90, 4, 4)
     rows = (x.mean(2) > 0).sum(1)
     assert float((rows == torch.arange(90) % 3 + 1).double().mean()) > 0.9
 

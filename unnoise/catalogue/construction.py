@@ -125,6 +125,11 @@ class Constructor:
             raise InputError("\n".join([*wrong, *problems]))
         return values
 
+    @property
+    def brought(self) -> frozenset[str]:
+        """Arguments that only Python gives, for what is no recipe's: never filled nor written."""
+        return frozenset(getattr(self.maker, "brought", ()))
+
     def make(self, arguments: dict[str, Any]) -> Any:
         """Build the object from validated arguments, and record them on it."""
         if self._ordinary:
@@ -140,7 +145,10 @@ class Constructor:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """A call from Python, such as ``VP(beta_max=12)``."""
-        return self.make(self.read(self.bind(args, kwargs), self.maker.__name__))
+        arguments = self.bind(args, kwargs)
+        if self.brought:
+            arguments = self.maker.adopt(arguments)  # pyright: ignore[reportFunctionMemberAccess]
+        return self.make(self.read(arguments, self.maker.__name__))
 
     @functools.cached_property
     def installed(self) -> Callable[..., Any]:
@@ -206,6 +214,13 @@ def constructor_of(maker: Callable[..., Any]) -> Constructor:
 def note_of(obj: object) -> tuple[Constructor, dict[str, Any]] | None:
     """Constructor and arguments that an object was built from; None where it is not registered."""
     return getattr(obj, _NOTE, None)
+
+
+def amend(obj: object, **arguments: Any) -> None:
+    """Change what is recorded of an object's construction, to what it was told since."""
+    note = note_of(obj)
+    if note is not None:
+        object.__setattr__(obj, _NOTE, (note[0], {**note[1], **arguments}))
 
 
 def described(obj: object) -> str:

@@ -15,11 +15,12 @@ import difflib
 import importlib.util
 import inspect
 import json
+import re
 import sys
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from torch import nn
 
@@ -71,6 +72,12 @@ def _is_short(family: str, value: object) -> bool:
     return isinstance(value, str | Mapping) or (number and family in _NUMBERS)
 
 
+def _number(value: Any) -> Any:
+    """A number of numpy or torch as Python's; anything else as it is."""
+    alone = not isinstance(value, nn.Module) and getattr(value, "ndim", 1) == 0
+    return cast(Any, value).item() if alone and hasattr(value, "item") else value
+
+
 def names(family: str) -> list[str]:
     """The registered kinds of a family, sorted."""
     return sorted(_CATALOGUE.get(family, {}))
@@ -108,7 +115,7 @@ def build(
         InputError: unknown kind or setting, wrong type, value out of range; all mistakes at once,
             one line each.
     """
-    where = where or family
+    where, value = where or family, _number(value)
     if isinstance(value, str):
         value = {"kind": value}
     elif family in _NUMBERS and _is_short(family, value) and not isinstance(value, Mapping):
@@ -139,11 +146,10 @@ def construct(
 ) -> Any:
     """Call a registered constructor with a table of a recipe; see ``build``."""
     constructor = constructor_of(maker)
-    parameters = parameters_of(constructor.call)
-    opaque = [k for k in table if k in parameters and is_opaque(parameters[k])]
-    if opaque:
-        kinds = ", ".join(f"{where}.{k}" for k in opaque)
-        raise InputError(f"{kinds}: functions and tensors cannot be written in a recipe.")
+    parameters = {
+        k: v for k, v in parameters_of(constructor.call).items() if k not in constructor.brought
+    }
+    _check_table(constructor, parameters, table, where)
     given = {k: v for k, v in (fill or {}).items() if k in parameters} | dict(table)
     absent = {k: v for k, v in constructor.defaults.items() if k not in given}
     asked = {k: v for k, v in absent.items() if v is not inspect.Parameter.empty}
@@ -163,6 +169,19 @@ def construct(
         raise InputError(f"{where} cannot be built: {reason}.") from error
 
 
+def _check_table(
+    constructor: Constructor, parameters: Mapping[str, Any], table: Mapping[str, Any], where: str
+) -> None:
+    """Refuse what only Python can give."""
+    alien = next((k for k in table if k in constructor.brought), None)
+    if alien is not None:
+        raise InputError(f"{where}.{alien}: no such setting; only Python gives this argument.")
+    opaque = [k for k in table if k in parameters and is_opaque(parameters[k])]
+    if opaque:
+        kinds = ", ".join(f"{where}.{k}" for k in opaque)
+        raise InputError(f"{kinds}: functions and tensors cannot be written in a recipe.")
+
+
 def member(base: type, value: Any) -> Any:
     """Resolve a member argument to an object: objects pass, names and tables are built.
 
@@ -171,6 +190,7 @@ def member(base: type, value: Any) -> Any:
         value: an object of that class, a name ("v"), a table, or a number where one is enough.
     """
     family: str = getattr(base, "family")  # noqa: B009  (the base is known only at run time)
+    value = _number(value)
     if _is_short(family, value):
         value = build(family, value)
     if not isinstance(value, base):
@@ -189,10 +209,7 @@ def spec(obj: Any) -> dict[str, Any]:
     """
     note = note_of(obj)
     if note is None:
-        raise InputError(
-            f"a {type(obj).__name__} cannot be written to a recipe: its class is not registered. "
-            f'Put @unnoise.register("{getattr(obj, "family", "family")}", "name") above it.'
-        )
+        raise InputError(_unregistered(obj))
     constructor, arguments = note
     parameters = parameters_of(constructor.call)
     table: dict[str, Any] = {"kind": constructor.kind}
@@ -216,6 +233,20 @@ def spec(obj: Any) -> dict[str, Any]:
         else:
             table[key] = json.loads(json.dumps(value, default=jsonable))
     return table
+
+
+def _unregistered(obj: Any) -> str:
+    """Why an object cannot be written, and what to put above its class or what makes it."""
+    kind = type(obj).__name__
+    module = isinstance(obj, nn.Module) and not hasattr(obj, "family")
+    family = "network" if module else getattr(obj, "family", "family")
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind).lower()
+    above = f'@unnoise.register("{family}", "{name}")'
+    if module:
+        made = f"def {name.replace('-', '_')}(): return {kind}(...)"
+        return f"a {kind} cannot be written to a file. Make it by two lines: {above} / {made}"
+    what = f"a {kind} cannot be written to a recipe: its class is not registered."
+    return f"{what} Put {above} above it."
 
 
 def schema(family: str, name: str) -> dict[str, Any]:

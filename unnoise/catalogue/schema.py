@@ -6,11 +6,11 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final
 
-from unnoise.core.errors import short
+from unnoise.core.errors import InputError, short
 
 _PLAIN = (int, float, str, bool, type(None))
 _SIMPLE = frozenset(_PLAIN)
@@ -133,8 +133,82 @@ def _line(error: dict[str, Any], parameters: Mapping[str, Any], where: str) -> s
     return f"{where}.{key} = {short(error['input'])}: {message}."
 
 
+# What other libraries of the field call our arguments and settings.
+_ELSEWHERE = {
+    "accumulate_grad_batches": "micro_batch",
+    "accumulation": "micro_batch",
+    "batch_size": "batch",
+    "cfg": "guidance",
+    "cfg_scale": "guidance",
+    "class_label": "label",
+    "class_labels": "label",
+    "cond_scale": "guidance",
+    "condition": "cond",
+    "ema": "ema_half_life",
+    "ema_decay": "ema_half_life",
+    "epochs": "steps",
+    "eta_min": "schedule",
+    "generator": "seed",
+    "grad_clip": "clip",
+    "gradient_clip_val": "clip",
+    "guidance_scale": "guidance",
+    "iterations": "steps",
+    "labels": "label",
+    "learning_rate": "lr",
+    "lr_scheduler": "schedule",
+    "manual_seed": "seed",
+    "max_epochs": "steps",
+    "max_grad_norm": "clip",
+    "max_steps": "steps",
+    "max_train_steps": "steps",
+    "mixed_precision": "precision",
+    "n_samples": "n",
+    "num_epochs": "steps",
+    "num_images": "n",
+    "num_inference_steps": "steps",
+    "num_iterations": "steps",
+    "num_samples": "n",
+    "num_steps": "steps",
+    "num_train_epochs": "steps",
+    "num_workers": "workers",
+    "output_dir": "out",
+    "p_uncond": "label_dropout",
+    "per_device_train_batch_size": "batch",
+    "random_state": "seed",
+    "sampler": "solver",
+    "sampling_steps": "steps",
+    "save_steps": "save_every",
+    "scheduler": "solver",
+    "timesteps": "steps",
+    "train_batch_size": "batch",
+    "train_steps": "steps",
+    "unconditional_guidance_scale": "guidance",
+    "warmup_steps": "warmup",
+    "y": "label",
+}
+
+
+def check_keywords(what: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse a keyword that a method does not take, with the name that it has here.
+
+    Raises:
+        InputError: names the first unknown one.
+    """
+    names = dict.fromkeys(known)
+    for name in given:
+        if name not in names:
+            cure = nearest(name, names) or f" Known: {', '.join(names)}."
+            raise InputError(f"{what} has no argument {short(name)}.{cure}")
+
+
 def nearest(word: str, known: Mapping[str, Any]) -> str:
-    """Spelling suggestion " Did you mean ...?" with the known name nearest to a word, or ""."""
+    """Spelling suggestion " Did you mean ...?" with the known name nearest to a word, or "".
+
+    A name of other libraries is near to what is called so here.
+    """
+    here = _ELSEWHERE.get(word, "")
+    if here in known:
+        return f" Did you mean {here!r}?"
     near = difflib.get_close_matches(word[:_LONGEST], known, 1)
     return f" Did you mean {near[0]!r}?" if near else ""
 

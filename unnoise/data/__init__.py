@@ -2,6 +2,7 @@
 
 from unnoise.data.arrays import npy
 from unnoise.data.base import Batch, DataInfo, Dataset, info_fields, info_from, opens_nothing
+from unnoise.data.brought import MapDataset, as_dataset
 from unnoise.data.clouds import Clouds
 from unnoise.data.digits import digits
 from unnoise.data.flips import Flipped
@@ -22,6 +23,7 @@ __all__ = [
     "Dataset",
     "Flipped",
     "Look",
+    "MapDataset",
     "PreparedDataset",
     "Refusal",
     "RefusedFile",
@@ -29,6 +31,7 @@ __all__ = [
     "ShardedPictures",
     "StoredDataset",
     "TensorDataset",
+    "as_dataset",
     "checkerboard",
     "digits",
     "eight_gaussians",

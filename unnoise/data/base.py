@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, NotRequired, TypeVar, cast, final
+from typing import Annotated, Any, ClassVar, NotRequired, TypeVar, cast, final, overload
 
 import torch
 from annotated_types import Interval, MinLen
@@ -19,7 +19,7 @@ from unnoise.core.errors import InputError, short
 from unnoise.core.noise import Noise, permutation
 from unnoise.data.clouds import Clouds
 from unnoise.data.names import Refusal
-from unnoise.spaces import Display, Labels, Moments, Space
+from unnoise.spaces import Affine, Display, Labels, Moments, Space
 from unnoise.spaces.space import Modelled
 from unnoise.system.documents import Whole, checked
 
@@ -41,7 +41,7 @@ class DataInfo(Modelled):
         shape: event shape (C, H, W), (C, L) or (D,).
         classes: number of labels, None for none.
         levels: number of levels of a stored value, None for continuous data.
-        offset, scale: of the affine map, see ``Modelled``.
+        offset, scale: of the affine map, see ``Modelled``; a number each, or one for each channel.
         mean: of the modelled values, shape ``shape``.
         variance: of the modelled values around their mean, averaged over the event.
         covariance: of the flattened modelled values, shape (D, D), where D <= 1024.
@@ -60,8 +60,8 @@ class DataInfo(Modelled):
     shape: tuple[int, ...]
     classes: int | None
     levels: int | None
-    offset: float
-    scale: float
+    offset: Affine
+    scale: Affine
     mean: Tensor = field(repr=False)
     variance: float
     covariance: Tensor | None = field(repr=False)
@@ -184,11 +184,21 @@ class Dataset(ABC):
             parts.append(rows[permutation(noise.child("rows").child(len(parts)), len(rows))])
         return torch.cat(parts)
 
+    @overload
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Batch: ...
+
     @final
-    def __getitem__(self, index: int | slice) -> Batch:
+    def __getitem__(self, index: int | slice) -> Batch | tuple[Tensor, ...]:
+        """Of a number the example itself, (x, label) or (x,), as torch's data sets give it, so that
+        a ``torch.utils.data.DataLoader`` takes this one; of a slice a Batch."""
         chosen = range(len(self))[index]
-        rows = [chosen] if isinstance(chosen, int) else list(chosen)
-        return self.batch(torch.tensor(rows, dtype=torch.int64))
+        if isinstance(chosen, range):
+            return self.batch(torch.tensor(list(chosen), dtype=torch.int64))
+        one = self.batch(torch.tensor([chosen], dtype=torch.int64))
+        return (one.x[0],) if one.label is None else (one.x[0], one.label[0])
 
 
 def info_fields(info: DataInfo) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -233,8 +243,8 @@ class _Values(TypedDict):
     shape: Annotated[list[_Length], MinLen(1)]
     classes: NotRequired[_Length | None]
     levels: NotRequired[Annotated[int, Interval(ge=2, le=2**31)] | None]
-    offset: float
-    scale: float
+    offset: float | list[float]
+    scale: float | list[float]
     variance: NotNegative
     count: Whole
     sha256: str
@@ -257,8 +267,8 @@ def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:
     size = math.prod(shape)
     if "covariance" in tensors and not _are_finite(tensors["covariance"], (size, size)):
         return f"covariance must be finite numbers of shape {(size, size)}"
-    if values["scale"] == 0 or not math.isfinite(values["offset"] + values["scale"]):
-        return f"offset and scale must be finite and scale not 0, not {values['scale']:g}"
+    if wrong_map(values["offset"], values["scale"], shape[0], values.get("levels")):
+        return f"offset and scale must be finite and scale not 0, not {short(values['scale'], 40)}"
     names, classes = values.get("class_names"), values.get("classes")
     for what, listed in (("class_names", names), ("class_counts", values.get("class_counts"))):
         if listed is not None and classes is not None and len(listed) != classes:
@@ -266,6 +276,17 @@ def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:
     if names is None:
         return None
     return None if letters_fit(names) else f"class_names must have at most {_MOST_LETTERS} letters"
+
+
+def wrong_map(offset: Any, scale: Any, channels: int, levels: int | None) -> bool:
+    """Whether offset and scale are no affine map: one number each, or one for each channel."""
+    many = isinstance(offset, list | tuple)
+    if many != isinstance(scale, list | tuple):
+        return True
+    if many and (levels is not None or {len(offset), len(scale)} != {channels}):
+        return True
+    pairs = zip(offset, scale, strict=True) if many else [(offset, scale)]
+    return any(s == 0 or not math.isfinite(o + s) for o, s in pairs)
 
 
 def _are_finite(tensor: Tensor, shape: tuple[int, ...]) -> bool:

@@ -1,14 +1,16 @@
 """Data sets of stored values: tensors in memory, or memory-mapped arrays on disk."""
 
 import hashlib
+import math
 from abc import ABC
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unnoise.core.condition import Condition
@@ -17,7 +19,9 @@ from unnoise.core.noise import Noise
 from unnoise.data.base import Batch, DataInfo, Dataset, letters_fit
 from unnoise.data.clouds import Clouds
 from unnoise.data.names import Refusal, writable
-from unnoise.spaces import Display
+from unnoise.data.numbers import class_numbers, plain
+from unnoise.spaces import Affine, Display
+from unnoise.spaces.space import affine
 
 _AT_ONCE = 8 << 20  # values in float64 when moments are taken
 _MOST_COVARIANCE = 1024
@@ -160,6 +164,8 @@ class TensorDataset(StoredDataset):
         texts: a caption for each example ("" for none), or None.
         refused: files that were left out, and why.
         display: how an event is shown; None where its shape decides.
+        standardize: model continuous data with mean 0 and standard deviation 1 of each channel
+            (place along the first axis of an event); never where the law is known.
 
     Raises:
         InputError: empty, NaN, levels or labels out of range, or a display of other shapes.
@@ -168,8 +174,8 @@ class TensorDataset(StoredDataset):
     def __init__(
         self,
         name: str,
-        stored: Rows,
-        labels: Tensor | None = None,
+        stored: Rows | NDArray[Any],
+        labels: Tensor | NDArray[Any] | Sequence[int] | None = None,
         *,
         levels: int | None = None,
         low: float = -1.0,
@@ -181,14 +187,25 @@ class TensorDataset(StoredDataset):
         texts: Sequence[str] | None = None,
         refused: Sequence[Refusal] = (),
         display: Display | None = None,
+        standardize: bool = True,
     ) -> None:
-        labels = None if labels is None else labels.long()
-        info = describe(
-            name, stored, labels, levels, low, high, licence=licence, class_names=class_names
+        rows = stored if not isinstance(stored, np.ndarray | Tensor) else plain(stored, name)
+        if rows.dtype == torch.uint8 and levels is None:
+            levels = 256
+        numbers = None if labels is None else class_numbers(labels, name)
+        known = describe(
+            name,
+            rows,
+            numbers,
+            levels,
+            (low, high),
+            licence=licence,
+            class_names=class_names,
+            standardize=standardize and law is None,
         )
-        info = replace(info, display=display)
+        info = replace(known, display=display)
         super().__init__(
-            info, stored, labels, dequantize=dequantize, law=law, texts=texts, refused=refused
+            info, rows, numbers, dequantize=dequantize, law=law, texts=texts, refused=refused
         )
 
 
@@ -197,16 +214,17 @@ def describe(
     stored: Rows,
     labels: Tensor | None,
     levels: int | None,
-    low: float = -1.0,
-    high: float = 1.0,
+    ends: tuple[float, float] = (-1.0, 1.0),
     *,
     licence: str = "unknown",
     class_names: tuple[str, ...] | None = None,
+    standardize: bool = False,
 ) -> DataInfo:
     """Compute the DataInfo of stored values: moments, hash and affine map.
 
     Arguments:
-        name, stored, labels, levels, low, high, licence, class_names: as in ``TensorDataset``.
+        name, stored, labels, levels, licence, class_names, standardize: as in ``TensorDataset``.
+        ends: of the modelled range of discrete data.
 
     Raises:
         InputError: empty, NaN, levels or labels out of range.
@@ -214,46 +232,35 @@ def describe(
     name = writable(name)
     if len(stored) == 0:
         raise InputError(f"data {name!r} is empty; it cannot be trained on.")
+    if len(stored.shape) < 2:
+        raise InputError(
+            f"data {name!r} has shape {tuple(stored.shape)}; give (N, *event): numbers alone have "
+            "shape (N, 1)."
+        )
     if levels is not None and levels < 2:
         raise InputError(f"data {name!r}: levels = {levels}; discrete data has at least 2.")
-    count = len(stored)
+    count, shape = len(stored), tuple(stored.shape[1:])
     classes, class_counts = _classes(name, labels, count, class_names)
-    offset, scale = (low, (high - low) / levels) if levels is not None else (0.0, 1.0)
-    middle = 0.0 if levels is None else 0.5
+    offset, scale = (ends[0], (ends[1] - ends[0]) / levels) if levels is not None else (0.0, 1.0)
+    if standardize and levels is None:
+        offset, scale = _standard(name, stored)
     # Uniform noise within a level adds a twelfth of its width squared.
-    within = 0.0 if levels is None else scale**2 / 12
+    within = scale**2 / 12 if isinstance(scale, float) and levels is not None else 0.0
     digest = hashlib.sha256(repr((tuple(stored.shape), str(stored.dtype))).encode())
-    total: Tensor | float = 0.0
-    for part in _parts(stored):
-        _check_values(name, part, levels)
-        digest.update(part.contiguous().numpy().tobytes())
-        total = total + (offset + scale * (part.double().flatten(1) + middle)).sum(0)
+    mean, square, covariance = _moments(name, stored, levels, (offset, scale), digest.update)
     if labels is not None:
         digest.update(labels.contiguous().numpy().tobytes())
-    mean = torch.as_tensor(total) / count
     size = len(mean)
-    square: Tensor | float = 0.0
-    product: Tensor | float = 0.0
-    for part in _parts(stored):
-        away = offset + scale * (part.double().flatten(1) + middle) - mean
-        square = square + away.square().sum()
-        if size <= _MOST_COVARIANCE:
-            product = product + away.T @ away
-    covariance = None
-    if size <= _MOST_COVARIANCE:
-        covariance = (product / count + within * torch.eye(size).double()).float()
-        if not bool(torch.isfinite(covariance).all()):
-            raise InputError(
-                f"data {name!r} has values whose squares are too large; divide all by a number."
-            )
+    if covariance is not None:
+        covariance = (covariance + within * torch.eye(size).double()).float()
     return DataInfo(
         name=name,
-        shape=tuple(stored.shape[1:]),
+        shape=shape,
         classes=classes,
         levels=levels,
         offset=offset,
         scale=scale,
-        mean=mean.reshape(tuple(stored.shape[1:])).float(),
+        mean=mean.reshape(shape).float(),
         variance=float(square / (count * size)) + within,
         covariance=covariance,
         count=count,
@@ -261,6 +268,74 @@ def describe(
         licence=licence,
         class_names=class_names,
         class_counts=class_counts,
+    )
+
+
+def _moments(
+    name: str,
+    stored: Rows,
+    levels: int | None,
+    by: tuple[Affine, Affine],
+    see: Callable[[bytes], None],
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Mean (D,), sum of squared distances from it, and covariance (D, D) of modelled values.
+
+    Arguments:
+        by: offset and scale.
+        see: called with the bytes of all stored values.
+    """
+    middle, count = 0.0 if levels is None else 0.5, len(stored)
+
+    def modelled(part: Tensor) -> Tensor:
+        return affine(part.double() + middle, *by).flatten(1)
+
+    total: Tensor | float = 0.0
+    for part in _parts(stored):
+        _check_values(name, part, levels)
+        see(part.contiguous().numpy().tobytes())
+        total = total + modelled(part).sum(0)
+    mean = torch.as_tensor(total) / count
+    few = len(mean) <= _MOST_COVARIANCE
+    square: Tensor | float = 0.0
+    product: Tensor | float = 0.0
+    for part in _parts(stored):
+        away = modelled(part) - mean
+        square = square + away.square().sum()
+        if few:
+            product = product + away.T @ away
+    covariance = torch.as_tensor(product) / count if few else None
+    if covariance is not None and not bool(torch.isfinite(covariance.float()).all()):
+        raise InputError(
+            f"data {name!r} has values whose squares are too large; divide all by a number."
+        )
+    return mean, torch.as_tensor(square), covariance
+
+
+def _standard(name: str, stored: Rows) -> tuple[Affine, Affine]:
+    """Offset and scale that give each channel mean 0 and standard deviation 1.
+
+    A channel that never changes keeps its scale.
+    """
+    total: Tensor | float = 0.0
+    for part in _parts(stored):
+        _check_values(name, part, None)
+        total = total + _by_channel(part).sum(0)
+    count = len(stored) * math.prod(stored.shape[2:])
+    mean = torch.as_tensor(total) / count
+    square: Tensor | float = 0.0
+    for part in _parts(stored):
+        square = square + (_by_channel(part) - mean).square().sum(0)
+    std = (torch.as_tensor(square) / count).sqrt()
+    # What is left of a constant is rounding.
+    constant = std <= 1e-12 * mean.abs()
+    scale = torch.where(constant, 1.0, 1 / std)
+    return tuple((-mean * scale).tolist()), tuple(scale.tolist())
+
+
+def _by_channel(part: Tensor) -> Tensor:
+    """Values of all places of a channel, shape (n, C), float64."""
+    return (
+        part.double().flatten(2).movedim(1, -1).flatten(0, -2) if part.ndim > 2 else part.double()
     )
 
 
@@ -303,7 +378,12 @@ def _parts(stored: Rows) -> Iterator[Tensor]:
 
 def _check_values(name: str, part: Tensor, levels: int | None) -> None:
     if not bool(torch.isfinite(part.float()).all()):
-        raise InputError(f"data {name!r} holds NaN; it cannot be trained on.")
+        raise InputError(f"data {name!r} holds NaN or infinite values; it cannot be trained on.")
+    if levels is not None and part.is_floating_point() and not bool((part == part.floor()).all()):
+        raise InputError(
+            f"data {name!r} holds fractions, {float(part.min()):g} to {float(part.max()):g}; with "
+            f"levels = {levels} accepted are whole numbers. Leave levels out for continuous data."
+        )
     if levels is not None and not 0 <= int(part.min()) <= int(part.max()) < levels:
         raise InputError(
             f"data {name!r} holds values {int(part.min())} to {int(part.max())}; with "

@@ -31,7 +31,7 @@ def _draw(
     u = noise.child("u").uniform(torch.empty(count, 3, dtype=torch.float64))
     z = noise.child("z").normal(torch.empty(count, 2, dtype=torch.float64))
     stored, labels = points(u, z)
-    return TensorDataset(name, stored.float(), labels, licence=LICENCE, law=law)
+    return TensorDataset(name, stored.float(), labels, licence=LICENCE, law=law, standardize=False)
 
 
 def _clouds(

@@ -2,6 +2,7 @@
 
 from typing import final
 
+import torch
 from torch import Tensor
 
 from unnoise.core.broadcast import match
@@ -60,7 +61,10 @@ class NetworkDenoiser(GaussianDenoiser):
         # The clock stays float32 whatever the network computes in: bfloat16 would keep 507 of
         # 1000 times apart.
         told = clock(alpha, sigma).to(x.device).float().expand(len(x))
-        seen = self.network(into * x, told, cond).to(x.dtype)
+        weight = next(self.network.parameters(), None)
+        # A state in float32 is computed on in whatever the network was made or turned into.
+        kind = x.dtype if weight is None or x.dtype == torch.float64 else weight.dtype
+        seen = self.network((into * x).to(kind), told, cond).to(x.dtype)
         seen, extra = seen.tensor_split([x.shape[1]], 1)
         levels = (match(c, x).to(x.device) for c in (alpha, sigma))
         return self.variance(skip * x + out * seen, extra, *levels)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, cast, final
 
 import torch
 from torch import Tensor
@@ -56,8 +56,8 @@ def likelihood(
     """Log-likelihood of data given its labels: bits a dimension, or nats for continuous data.
 
     Returns:
-        Figures, NaN where one is unknown; and tensors by example: "log_prob" (nats, of modelled
-        values), and "bits_per_dim" for discrete data.
+        Figures, infinite where an error is unknown; and tensors by example: "log_prob" (nats, of
+        modelled values), and "bits_per_dim" for discrete data.
     """
     info = data.info
     count = min(len(data), settings.count or len(data))
@@ -81,8 +81,10 @@ def likelihood(
         found["nats"] = float(log_prob.mean())
         found["nats_standard_error"] = _standard_error(each["log_prob"])
         found["nats_from_probes"] = float(errors.square().mean().sqrt()) / math.sqrt(count)
+        if info.log_scale:
+            found["nats_of_stored_minus_modelled"] = info.log_scale
         return found, each
-    low, high = info.offset, info.offset + info.scale * info.levels
+    low, high = cast(tuple[float, float], info.ends)
     bits = bits_per_dim(log_prob, info.shape, info.levels, low, high, errors)
     each["bits_per_dim"] = bits.each
     found["bits_per_dim"] = bits.value
@@ -134,8 +136,8 @@ def dequantised(
 
 
 def _standard_error(each: Tensor) -> float:
-    """Of the mean of values (N,); NaN of one value."""
-    return float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan
+    """Of the mean of values (N,); infinite of one value."""
+    return float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.inf
 
 
 def _how(model: Model, settings: HeldOutLikelihood) -> tuple[dict[str, Any], dict[str, float]]:

@@ -16,17 +16,17 @@ class Bits:
     Arguments:
         value: mean over the data.
         standard_error: of the mean, all sources together: data, dequantisation and probes differ
-            from datum to datum. NaN for a single datum.
+            from datum to datum. Infinite for a single datum.
         each: bits of each datum, shape (B,).
-        from_draws: the part of it that dequantisation draws make; NaN with one draw a datum.
-        from_probes: the part that probes make; NaN where their spread is not known.
+        from_draws: the part of it that dequantisation draws make; infinite with one draw a datum.
+        from_probes: the part that probes make; infinite where their spread is not known.
     """
 
     value: float
     standard_error: float
     each: Tensor
-    from_draws: float = math.nan
-    from_probes: float = math.nan
+    from_draws: float = math.inf
+    from_probes: float = math.inf
 
     def __float__(self) -> float:
         return self.value
@@ -72,8 +72,8 @@ def bits_per_dim(
     unit = size * math.log(2)
     each = -(rows.mean(0) / size + math.log(width)) / math.log(2)
     draws, count = rows.shape
-    error = float(each.std() / math.sqrt(count)) if count > 1 else math.nan
-    from_draws = from_probes = math.nan
+    error = float(each.std() / math.sqrt(count)) if count > 1 else math.inf
+    from_draws = from_probes = math.inf
     if draws > 1:
         from_draws = float((rows.var(0) / draws).mean().sqrt()) / math.sqrt(count) / unit
     if probe_error is not None:

@@ -26,7 +26,9 @@ class Bound:
             last.
         decoder: L_0, shape (B,): what the data's own guess costs. Negative where densities are
             above 1.
-        standard_error: of ``total`` from the draws, shape (B,); NaN with a single draw.
+        standard_error: of ``total``, shape (B,), from the draws; with a single draw from the
+            differences between the terms of neighbouring steps, which is rather too large, and
+            infinite where there is one step.
         shape: the event's.
         bins: the data's levels; None where the bound is that of a density.
     """
@@ -122,9 +124,18 @@ def elbo(
         [torch.stack([term(i, k) for i in range(1, count + 1)], 1) for k in range(draws)]
     )
     sums = found.sum(2)
-    error = sums.std(0) / math.sqrt(draws) if draws > 1 else torch.full_like(sums[0], math.nan)
+    error = sums.std(0) / math.sqrt(draws) if draws > 1 else _error_of_one(found[0])
     mean = found.mean(0)
     shape = tuple(x0.shape[1:])
     bound = Bound(prior_kl(process, x0), mean[:, 1:], mean[:, 0], error, shape, bins)
     check_answer(bound.total, "the bound", x0)
     return bound
+
+
+def _error_of_one(terms: Tensor) -> Tensor:
+    """Standard error of the sum of independent terms (B, T) whose means change little from one to
+    the next, shape (B,): half of each squared difference is a variance."""
+    count = terms.shape[1]
+    if count < 2:
+        return torch.full_like(terms[:, 0], math.inf)
+    return (terms.diff(dim=1).square().sum(1) / 2 * count / (count - 1)).sqrt()

@@ -6,6 +6,7 @@ al., Neural ordinary differential equations, 2018, eq. 8; Song et al., ICLR 2021
 is an Adams predictor-corrector with one call of the denoiser a step.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.likelihood.coordinates import coordinates
-from unnoise.likelihood.divergence import Divergence, Hutchinson
+from unnoise.likelihood.divergence import Divergence, usual
 from unnoise.likelihood.given import check_answer, check_data
 from unnoise.spaces.moments import Moments
 
@@ -29,8 +30,8 @@ class Likelihood:
 
     Arguments:
         log_prob: log p_t(x) in nats, shape (B,), float64.
-        standard_error: of ``log_prob`` from the probes, shape (B,); NaN with a single probe, 0
-            with an exact trace.
+        standard_error: of ``log_prob`` from the probes, shape (B,); 0 with an exact trace,
+            infinite with a single probe.
         latent: the state at the other end, shape (B, *event).
         calls: evaluations of the denoiser.
         kind: "exact" (up to its standard error) or "bound"; figures of two kinds do not compare.
@@ -81,7 +82,8 @@ def log_prob(
             in it. None takes the process's t_min.
         end: where the walk ends and the density is taken for known; None takes t_max.
         steps: steps of the walk, one denoiser call each, even in log(sigma / alpha).
-        divergence: ``Hutchinson(probes)`` (default, one probe) or "exact".
+        divergence: ``Hutchinson(probes)`` or "exact"; None is exact for events of at most 16
+            numbers, and 8 probes for larger ones (an exact trace of 64 numbers costs 8 times more).
         noise: streams for the probes; seed 0 and samples 0 ... B-1 when absent.
         data: mean and covariance of the data, for the coordinates of the walk and for the density
             at its end, N(alpha mean, alpha^2 covariance + sigma^2); N(0, sigma^2) when absent.
@@ -96,7 +98,8 @@ def log_prob(
     check_data(x)
     steps = whole(steps, "steps", 1, MOST_STEPS)
     process = denoiser.process
-    rule = member(Divergence, Hutchinson() if divergence is None else divergence)
+    asked = usual(math.prod(x.shape[1:])) if divergence is None else divergence
+    rule: Divergence = member(Divergence, asked)
     noise = Noise(0, range(len(x))) if noise is None else noise
     begin = process.t_min if t is None else real(t, "t")
     last = process.t_max if end is None else real(end, "end")

@@ -12,7 +12,7 @@ from unnoise.core.condition import GUIDED, Condition
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
 from unnoise.objectives import Loss
-from unnoise.spaces import Space
+from unnoise.spaces import Labels, Space
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,19 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def classes(self) -> int | None:
         """Number of labels; None for a model without."""
+
+    @final
+    @property
+    def labels(self) -> Labels | None:
+        """The classes it knows, with names and counts where they are known; None for a model
+        without. Of a class that its data never had the count is 0."""
+        classes = self.classes
+        known = None if self.info is None else self.info.labels
+        if classes is None or known is None or known.classes > classes:
+            return None if classes is None else Labels(classes)
+        more = (0,) * (classes - known.classes)
+        counts = None if known.counts is None else known.counts + more
+        return Labels(classes, None if more else known.names, counts)
 
     @final
     @property

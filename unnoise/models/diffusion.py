@@ -1,8 +1,9 @@
 """Diffusion models: a network, a process and an objective as one thing to train and sample."""
 
-from typing import Any, final
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, final
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from unnoise.catalogue.registry import member, register
 from unnoise.core.condition import Condition
@@ -13,7 +14,7 @@ from unnoise.models.base import Phase
 from unnoise.models.files import save
 from unnoise.models.ode_model import OdeModel
 from unnoise.models.sampling import Sampling
-from unnoise.networks import Network
+from unnoise.networks import Network, adopted
 from unnoise.objectives import Loss, Objective, Regression
 from unnoise.processes import VP, GaussianProcess
 
@@ -29,22 +30,36 @@ class Diffusion(OdeModel):
         head: what the network predicts: "v", "eps", "x0", "flow", "edm", or a Head.
         objective: what it is taught.
         variance: how sure its beliefs are.
+        shape: of an event, where ``network`` is a plain torch module that is called as
+            ``module(x, clock)``, or ``module(x, clock, label)``; see ``Foreign``.
+        reads: slots of the condition that such a module is called with, such as {"label"}.
 
     Raises:
         InputError: the process is no schedule, or the head cannot work under it.
     """
 
+    brought: ClassVar[tuple[str, ...]] = ("shape", "reads")
+
+    @staticmethod
+    def adopt(arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments with a plain module as a network of ours."""
+        network = adopted(arguments["network"], arguments["shape"], arguments["reads"])
+        return {**arguments, "network": network, "shape": None, "reads": None}
+
     def __init__(
         self,
-        network: Network,
+        network: Network | nn.Module,
         process: GaussianProcess | str = VP(),
         head: Head | str = "v",
         objective: Objective | str = Regression(),
         variance: Variance | str = FixedSmall(),
+        *,
+        shape: Sequence[int] | None = None,
+        reads: Iterable[str] | None = None,
     ) -> None:
         super().__init__()
         self.denoiser = NetworkDenoiser(
-            member(Network, network),
+            member(Network, adopted(network, shape, reads)),
             member(GaussianProcess, process),
             member(Head, head),
             member(Variance, variance),

@@ -14,10 +14,11 @@ from typing_extensions import TypedDict
 from unnoise.catalogue.registry import build, load_plugin, schema, spec
 from unnoise.catalogue.weights import at_most, named_as
 from unnoise.core.errors import DamagedFileError, InputError, NumbersError, short
-from unnoise.data import info_fields, info_from
+from unnoise.data import DataInfo, info_fields, info_from
 from unnoise.models.base import Model
 from unnoise.system.documents import checked
 from unnoise.system.files import pack, unpack, write_atomic
+from unnoise.system.modes import plain_modes
 
 FORMAT = 2
 _READ = (1, 2)  # formats that are read; what the older lacks counts as what the old code did
@@ -128,13 +129,8 @@ def _not_finite(weights: Mapping[str, Tensor]) -> str | None:
 
 def _built(table: Any) -> Model:
     """The model of a recipe as any process would build it: on the CPU, in float32."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        with torch.device("cpu"):
-            return build("model", table, "model")
-    finally:
-        torch.set_default_dtype(before)
+    with plain_modes(), torch.device("cpu"):
+        return build("model", table, "model")
 
 
 def save(model: Model, path: str | Path) -> None:
@@ -180,8 +176,9 @@ def load(path: str | Path, plugins: tuple[str | Path, ...] = ()) -> Any:
             f"{path}: no model there. Give a .safetensors file, or the folder of a run that has "
             "saved one."
         )
-    document, tensors = unpack(file)
-    return model_from(document, tensors, file)
+    with plain_modes():
+        document, tensors = unpack(file)
+        return model_from(document, tensors, file)
 
 
 def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file: Path) -> Model:
@@ -204,10 +201,7 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
         with at_most(4 * numbers + 1_000_000, 4 * len(state) + 1_000, other):
             model = _built(recipe["model"])
         sampling = _sampling(model.sampling_kind, recipe.get("sampling", {}), document["format"])
-        info = None
-        if "data" in document:
-            known = {k.removeprefix("data."): v for k, v in tensors.items() if k[:5] == "data."}
-            info = info_from(document["data"], known)
+        info = info_in(document, tensors)
     except DamagedFileError:
         raise
     except InputError as error:
@@ -224,6 +218,14 @@ def model_from(document: Mapping[str, Any], tensors: Mapping[str, Tensor], file:
     model.recipe = {k: v for k, v in recipe.items() if k not in ("model", "sampling")}
     model.info = info
     return model.eval()
+
+
+def info_in(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> DataInfo | None:
+    """What the content of a model's file says of its data; None where it says nothing."""
+    if "data" not in document:
+        return None
+    known = {k.removeprefix("data."): v for k, v in tensors.items() if k.startswith("data.")}
+    return info_from(document["data"], known)
 
 
 def _sampling(kind: str | None, table: Mapping[str, Any], version: int) -> Any:

@@ -15,6 +15,7 @@ from unnoise.denoisers import (
     Guided,
     LogProb,
 )
+from unnoise.spaces import Labels
 
 if TYPE_CHECKING:
     from unnoise.models.classifier import Classifier
@@ -30,13 +31,13 @@ class Guide:
         arrange: ``arrange(model, denoiser, guidance)`` gives the guided denoiser, or refuses, by
             an InputError, a model that it cannot guide; ``guidance`` is None where nobody said how
             strongly.
-        classes: number of labels that can be asked for; None takes the model's.
+        labels: the classes that can be asked for; None takes the model's.
         divides_by_alpha: whether it has no answer where alpha is 0.
         needs_label: whether it has nothing to say without a label.
     """
 
     arrange: Callable[["OdeModel", GaussianDenoiser, Guidance | None], GaussianDenoiser]
-    classes: int | None = None
+    labels: Labels | None = None
     divides_by_alpha: bool = False
     needs_label: bool = False
 
@@ -97,7 +98,7 @@ def by_classifier(classifier: "Classifier") -> Guide:
         alone = ClassifierFree(denoiser, 0.0, model.network.guided)
         return Guided(alone, log_prob, guidance or 1.0)
 
-    return Guide(arrange, classifier.classes, divides_by_alpha=True, needs_label=True)
+    return Guide(arrange, classifier.labels, divides_by_alpha=True, needs_label=True)
 
 
 def by_weaker(weaker: "OdeModel") -> Guide:

@@ -15,6 +15,7 @@ from unnoise.denoisers import MMPS, GaussianDenoiser, Method, PiGDM, Posterior
 from unnoise.likelihood.given import check_data
 from unnoise.operators import Operator, Projection
 from unnoise.solvers import DPS, TDS, Ancestral, Replacing, Settled, Solver
+from unnoise.system.modes import usable
 
 
 def _settled(solver: Solver, operator: Operator, std: float) -> Solver:
@@ -165,7 +166,8 @@ class Measurement:
 
     def condition(self, cond: Condition | None, index: Tensor) -> Condition:
         """The condition of some samples with the measurement in it."""
-        rows = self.value[index if len(self.value) > 1 else index * 0]
+        value = usable(self.value)
+        rows = value[index if len(value) > 1 else index * 0]
         return replace(cond or Condition(), measured=rows)
 
     def arrange(

@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from unnoise.catalogue.ranges import LAST_SAMPLE, MOST_DRAWS, MOST_STEPS, whole
 from unnoise.catalogue.registry import member
+from unnoise.catalogue.schema import check_keywords
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
@@ -18,7 +19,8 @@ from unnoise.denoisers import ClassifierFree, GaussianDenoiser, Guidance, Networ
 from unnoise.likelihood import Bound, Likelihood, Sensitivity, elbo, log_prob, sensitivity
 from unnoise.likelihood.given import check_answer, check_data
 from unnoise.models.base import Generative
-from unnoise.models.conditions import Conditions, Labels
+from unnoise.models.branches import check_branches
+from unnoise.models.conditions import Asked, Conditions
 from unnoise.models.guides import Guide, by_weaker
 from unnoise.models.interpolation import slerp
 from unnoise.models.plan import Plan, plan
@@ -27,9 +29,11 @@ from unnoise.networks import Network
 from unnoise.processes import GaussianProcess
 from unnoise.solvers import DormandPrince, Solver, Step, grid, integrate
 from unnoise.spaces.moments import Moments
-from unnoise.system.threads import set_threads
+from unnoise.system.modes import evaluating, plain_modes, usable
 
 AT_ONCE = 256  # rows whose likelihood is computed together
+_LIKELIHOOD = ("t", "end", "steps", "divergence")
+_BOUND = ("steps", "draws", "levels", "low", "high")
 
 
 class OdeModel(Generative, ABC):
@@ -72,7 +76,8 @@ class OdeModel(Generative, ABC):
             request: what is asked.
             denoiser: in place of the model's own, such as one that shares its calls with others.
         """
-        return plan(self, request, denoiser)
+        with plain_modes(self.device.type):
+            return plan(self, request, denoiser)
 
     @final
     def sample(
@@ -125,7 +130,7 @@ class OdeModel(Generative, ABC):
         x: Tensor,
         cond: Condition | None = None,
         *,
-        label: Labels = None,
+        label: Asked = None,
         seed: int = 0,
         guidance: Guidance | float = 1.0,
         first: int = 0,
@@ -141,6 +146,7 @@ class OdeModel(Generative, ABC):
             first: number of the first row, among whose probes it takes its own.
             how: ``t``, ``end``, ``steps`` and ``divergence`` of ``unnoise.log_prob``.
         """
+        check_keywords("likelihood", how, _LIKELIHOOD)
         first = whole(first, "first", 0, LAST_SAMPLE)
         results: list[Likelihood] = []
         with self._given(x, cond, label, guidance) as (x, cond, denoiser):
@@ -164,12 +170,13 @@ class OdeModel(Generative, ABC):
         x: Tensor,
         cond: Condition | None = None,
         *,
-        label: Labels = None,
+        label: Asked = None,
         seed: int = 0,
         guidance: Guidance | float = 1.0,
         **how: Any,
     ) -> Sensitivity:
         """How much ``likelihood`` depends on its steps and ends; arguments as there."""
+        check_keywords("sensitivity", how, _LIKELIHOOD)
         with self._given(x, cond, label, guidance) as (x, cond, denoiser):
             noise = Noise(seed, range(len(x)))
             return sensitivity(denoiser, x, cond, noise=noise, data=self.moments(), **how)
@@ -180,7 +187,7 @@ class OdeModel(Generative, ABC):
         x: Tensor,
         cond: Condition | None = None,
         *,
-        label: Labels = None,
+        label: Asked = None,
         seed: int = 0,
         **how: Any,
     ) -> Bound:
@@ -191,9 +198,10 @@ class OdeModel(Generative, ABC):
             cond, label, seed: as in ``likelihood``.
             how: ``steps`` and ``draws`` of ``unnoise.elbo``; levels are those of the model's data.
         """
-        if self.info is not None and self.info.levels is not None:
-            low, high = self.info.offset, self.info.offset + self.info.scale * self.info.levels
-            how = {"levels": self.info.levels, "low": low, "high": high, **how}
+        check_keywords("elbo", how, _BOUND)
+        if self.space.ends is not None:
+            low, high = self.space.ends
+            how = {"levels": self.space.levels, "low": low, "high": high, **how}
         with self._given(x, cond, label, 1.0) as (x, cond, denoiser):
             return elbo(denoiser, x, cond, noise=Noise(seed, range(len(x))), **how)
 
@@ -255,13 +263,15 @@ class OdeModel(Generative, ABC):
         cond: Condition | None,
         outward: bool,
         *,
-        label: Labels = None,
+        label: Asked = None,
         guidance: Guidance | float = 1.0,
         solver: Solver | str = DormandPrince(),
         steps: int = 1,
+        **unknown: Any,
     ) -> Tensor:
         """The state at the other end of the flow: ``outward`` the noise, else the data at t_min."""
-        with self._given(x, cond, label, guidance) as (x, cond, denoiser):
+        check_keywords("this", unknown, ("cond", "label", "guidance", "solver", "steps"))
+        with self._given(x, cond, label, guidance, latent=not outward) as (x, cond, denoiser):
             used: Solver = member(Solver, solver)
             if not used.both_ways:
                 raise InputError(
@@ -277,16 +287,30 @@ class OdeModel(Generative, ABC):
     @final
     @contextmanager
     def _given(
-        self, x: Tensor, cond: Condition | None, label: Labels, guidance: Guidance | float
+        self,
+        x: Tensor,
+        cond: Condition | None,
+        label: Asked,
+        guidance: Guidance | float,
+        latent: bool = False,
     ) -> Generator[tuple[Tensor, Condition | None, GaussianDenoiser]]:
         """Data and condition, checked, and the denoiser that is meant, ``still`` meanwhile."""
-        check_data(x, "the data", self.shape)
+        check_data(x, "the latent" if latent else "the data", self.shape)
+        if not latent:
+            self.space.check_range(x, "the data")
         free = cond is None and label is None
-        asked = Conditions(self.network, len(x), cond, label, hidden=free)
+        asked = Conditions(self.network, len(x), cond, label, known=self.labels, hidden=free)
         cond = asked[torch.arange(len(x))]
         denoiser = ClassifierFree(self.denoiser, guidance, self.network.guided)
-        x = x.to(self.device, next(self.parameters()).dtype)
+        check_branches(self, denoiser.guidance, asked.hidden)
+        if next(self.parameters()).is_inference():
+            raise InputError(
+                "this model was made inside torch.inference_mode(), so nothing can be "
+                "differentiated; make or load it outside."
+            )
         with self.still(self.sampling.threads):
+            wide = next(self.parameters()).dtype == torch.float64
+            x = usable(x).to(self.device, torch.float64 if wide else torch.float32)
             if cond is not None:
                 cond = self.network.prepared(cond.to(self.device))
             yield x, cond, denoiser
@@ -302,15 +326,5 @@ class OdeModel(Generative, ABC):
     @contextmanager
     def still(self, threads: int | None) -> Generator[None]:
         """Evaluation without gradients, in a fixed number of threads; all put back after."""
-        before, training = torch.get_num_threads(), self.training
-        self.eval()
-        if threads is not None and threads != before:
-            set_threads(threads)
-        try:
-            # Not inference_mode: guidance differentiates inside.
-            with torch.no_grad():
-                yield
-        finally:
-            self.train(training)
-            if torch.get_num_threads() != before:
-                torch.set_num_threads(before)
+        with evaluating(self, self.device.type, threads):
+            yield

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any, cast, final
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import member
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError, NumbersError, short
 from unnoise.core.noise import Noise
-from unnoise.denoisers import Constant, GaussianDenoiser
+from unnoise.denoisers import Constant, GaussianDenoiser, Guidance
 from unnoise.likelihood.given import check_data
+from unnoise.models.branches import check_branches
 from unnoise.models.conditions import Conditions
 from unnoise.models.guides import Guide, guide_of
 from unnoise.models.request import SampleRequest
 from unnoise.solvers import Ancestral, Solver, Step, grid, trajectory
 from unnoise.solvers.base import Leg
+from unnoise.system.modes import usable
 
 if TYPE_CHECKING:
     from unnoise.models.ode_model import OdeModel
@@ -67,7 +70,8 @@ class Plan:
             Step(index, t, s, x, belief) of all rows; the belief is its mean, a point.
         """
         n, chunks = self._chunks(rows)
-        parts = [self._begin(chunk) for chunk in chunks]
+        with self.model.still(self.threads):
+            parts = [self._begin(chunk) for chunk in chunks]
         for _ in range(len(self)):
             # Between two steps grad mode and thread count are the caller's again.
             with self.model.still(self.threads):
@@ -112,14 +116,13 @@ class Plan:
         if request.near is None:
             law = model.process.prior((len(rows), *model.shape))
         else:
-            law = model.process.forward(request.near[0][index].float(), self.times[0])
+            law = model.process.forward(usable(request.near[0])[index].float(), self.times[0])
         x = law.sample(noise.child("start")).to(model.device)
         cond = self.conditions[index]
         if request.given is not None:
             cond = request.given.condition(cond, index)
         if cond is not None:
-            with model.still(self.threads):
-                cond = model.network.prepared(cond.to(model.device))
+            cond = model.network.prepared(cond.to(model.device))
         return trajectory(
             self.solver, self.denoiser, x, self.times, cond, noise.child("walk"), legs=self.legs
         )
@@ -175,11 +178,22 @@ def _guided(
     free = unasked and (request.given is not None or request.near is not None)
     strength: Any = Constant(0.0) if free and request.guide is None else request.guidance
     arranged = guide.arrange(model, denoiser, strength)
-    known = model.classes if guide.classes is None else guide.classes
+    known = model.labels if guide.labels is None else guide.labels
     conditions = Conditions(
-        model.network, request.n, request.cond, request.label, request.first, known, free
+        model.network,
+        request.n,
+        request.cond,
+        request.label,
+        request.first,
+        request.seed,
+        known,
+        free,
     )
     _check_guidance(model, request, free)
+    own: Any = strength or model.sampling.guidance
+    if request.guide is not None:  # then the model itself is asked plainly
+        own = Constant(0.0 if guide.needs_label else 1.0)
+    check_branches(model, member(Guidance, own), conditions.hidden)
     return arranged, conditions
 
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import LAST_SAMPLE, MOST, whole
 from unnoise.catalogue.registry import member
-from unnoise.catalogue.schema import nearest
+from unnoise.catalogue.schema import check_keywords
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
 from unnoise.core.noise import check_seed
 from unnoise.denoisers import Guidance
-from unnoise.models.conditions import Labels
+from unnoise.models.conditions import Asked
 from unnoise.models.measurement import Measurement
 from unnoise.solvers import Grid, Solver
 
@@ -22,7 +22,7 @@ class SampleKeywords(TypedDict, total=False):
     """The keywords of ``sample``; ``SampleRequest`` says what each means."""
 
     seed: int
-    label: Labels
+    label: Asked
     guidance: Guidance | float | None
     solver: Solver | str | None
     steps: int | None
@@ -43,8 +43,9 @@ class SampleRequest:
         n: how many samples.
         cond: conditions, one row for each; ``label`` is short for Condition(label=...).
         seed: any integer.
-        label: one class for all, or one for each; None takes the classes in turn by sample
-            number. Meaningless for a model without labels.
+        label: one class for all, by number or name, or one for each; "uniform" takes the classes
+            that training had examples of in turn, by sample number; None draws each sample's class
+            by the training data's frequencies. Meaningless for a model without labels.
         guidance: how strongly to lean towards the condition: a scale (1 plain conditional, 0
             unconditional), or ``GuidanceInterval``, ``GuidanceRescale``.
         solver, steps, grid: as in ``trajectory`` and ``grid``; None takes the model's own.
@@ -68,7 +69,7 @@ class SampleRequest:
     cond: Condition | None = None
     _: KW_ONLY
     seed: int = 0
-    label: Labels = None
+    label: Asked = None
     guidance: Guidance | float | None = None
     solver: Solver | str | None = None
     steps: int | None = None
@@ -94,9 +95,5 @@ class SampleRequest:
     @classmethod
     def of(cls, n: int, cond: Condition | None, keywords: SampleKeywords) -> "SampleRequest":
         """A request from the arguments of a method; an unknown one is refused by name."""
-        known = {f.name: None for f in fields(cls)}
-        for name in keywords:
-            if name not in known:
-                cure = nearest(name, known) or f" Known: {', '.join(known)}."
-                raise InputError(f"sample has no argument {short(name)}.{cure}")
+        check_keywords("sample", keywords, [f.name for f in fields(cls) if f.name != "_"])
         return cls(n, cond, **keywords)

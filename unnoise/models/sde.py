@@ -14,7 +14,7 @@ from unnoise.denoisers import NetworkScore
 from unnoise.likelihood import Likelihood, log_prob
 from unnoise.likelihood.given import check_data
 from unnoise.models.base import Generative, Phase
-from unnoise.models.conditions import Conditions, Labels
+from unnoise.models.conditions import Asked, Conditions
 from unnoise.models.sampling import Sampling
 from unnoise.networks import Network
 from unnoise.objectives import Loss, Objective, PathScoreMatching
@@ -67,7 +67,7 @@ class ScoreDiffusion(Generative):
         cond: Condition | None = None,
         *,
         seed: int = 0,
-        label: Labels = None,
+        label: Asked = None,
         solver: Solver | str | None = None,
         steps: int | None = None,
     ) -> Tensor:
@@ -75,13 +75,14 @@ class ScoreDiffusion(Generative):
 
         Arguments:
             n: how many.
-            cond, label: conditions; without them the classes in turn.
+            cond, label: conditions; without them classes by the data's frequencies.
             seed: any integer.
             solver, steps: of the walk back; None takes the model's own.
         """
         n = whole(n, "n", 1, MOST, " of samples")
         how = self.sampling
-        cond = Conditions(self.score_model.network, n, cond, label)[torch.arange(n)]
+        network = self.score_model.network
+        cond = Conditions(network, n, cond, label, 0, seed, self.labels)[torch.arange(n)]
         noise, process = Noise(seed, range(n)), self.score_model.process
         used: Solver = member(Solver, how.solver if solver is None else solver)
         times = grid(process, how.steps if steps is None else steps, how.grid)

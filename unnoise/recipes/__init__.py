@@ -1,7 +1,8 @@
 """Recipes: TOML files that spell out constructor calls."""
 
 from unnoise.catalogue.renamed import old_names
-from unnoise.recipes.load import Recipe, data_table, load_recipe, parse_changes, shipped
+from unnoise.data.places import data_table
+from unnoise.recipes.load import Recipe, load_recipe, parse_changes, shipped
 
 __all__ = ["Recipe", "data_table", "load_recipe", "parse_changes", "shipped"]
 

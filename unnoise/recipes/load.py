@@ -14,6 +14,7 @@ from unnoise.catalogue.registry import build, load_plugin, lookup, spec
 from unnoise.catalogue.schema import nearest
 from unnoise.core.errors import InputError, short
 from unnoise.data import DataInfo, Dataset
+from unnoise.data.places import is_file
 from unnoise.evaluation import Evaluation
 from unnoise.models import Model
 from unnoise.recipes.positions import Source
@@ -115,23 +116,6 @@ def load_recipe(
         return _recipe(written, tables, plugins)
 
 
-def data_table(path: str) -> dict[str, Any]:
-    """The [data] table for data of the user's own, by what lies there.
-
-    Arguments:
-        path: prepared data, a .npy file, a folder with an index.json or its URL, or whatever kind
-            "images" reads.
-    """
-    place = Path(path)
-    if _is_file(place / "manifest.json"):
-        return {"kind": "prepared", "path": path}
-    if place.suffix == ".npy":
-        return {"kind": "npy", "path": path}
-    if path.startswith(("http://", "https://")) or _is_file(place / "index.json"):
-        return {"kind": "webdataset", "path": path}
-    return {"kind": "images", "path": path}
-
-
 def parse_changes(given: Sequence[str]) -> dict[str, Any]:
     """``["training.lr=1e-3"]`` as {"training.lr": 0.001}; what is no TOML value is text."""
     found: dict[str, Any] = {}
@@ -188,7 +172,7 @@ def _tables(source: str | Path | Mapping[str, Any]) -> tuple[str, str, dict[str,
         text = resources.files("unnoise.recipes").joinpath(f"{name}.toml").read_text("utf-8")
     else:
         path = Path(source)
-        if path.suffix != ".toml" or not _is_file(path):
+        if path.suffix != ".toml" or not is_file(path):
             known = dict.fromkeys(shipped())
             # Who gives a path wants none of those.
             listed = "" if len(path.parts) > 1 else f" Shipped: {', '.join(known)}."
@@ -204,13 +188,6 @@ def _tables(source: str | Path | Mapping[str, Any]) -> tuple[str, str, dict[str,
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"recipe {name} cannot be read: {error}.") from error
     return name, text, read_toml(text, f"recipe {name}")
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, say
-        return False
 
 
 def _copy(value: Any) -> Any:
@@ -263,8 +240,8 @@ def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> 
         raise InputError("\n".join(problems))
     # A recipe's plug-ins lie beside it; paths are kept whole, so that a run's copy finds them too.
     here = Path(written.name).parent
-    beside = [here / p if _is_file(here / p) else p for p in named]
-    found = [str(Path(p).resolve()) if _is_file(Path(p)) else str(p) for p in [*beside, *plugins]]
+    beside = [here / p if is_file(here / p) else p for p in named]
+    found = [str(Path(p).resolve()) if is_file(Path(p)) else str(p) for p in [*beside, *plugins]]
     every = tuple(dict.fromkeys(found))
     for plugin in every:
         load_plugin(plugin)

@@ -2,6 +2,6 @@
 
 from unnoise.spaces.display import Display, InPlane, Picture, display_of
 from unnoise.spaces.moments import Moments
-from unnoise.spaces.space import Labels, Space
+from unnoise.spaces.space import Affine, Labels, Space
 
-__all__ = ["Display", "InPlane", "Labels", "Moments", "Picture", "Space", "display_of"]
+__all__ = ["Affine", "Display", "InPlane", "Labels", "Moments", "Picture", "Space", "display_of"]

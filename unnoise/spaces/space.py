@@ -16,30 +16,58 @@ _TOGETHER = 4096  # places of all events that are computed together
 _MOST_TOGETHER = 64  # of them
 
 
+Affine = float | tuple[float, ...]
+"""One number for all values, or one for each channel (place along an event's first axis)."""
+
+
+def along_channels(numbers: Affine, x: Tensor) -> Tensor | float:
+    """Numbers that broadcast against events (B, C, ...): one for all, or one for each channel."""
+    if not isinstance(numbers, tuple):
+        return numbers
+    each = torch.tensor(numbers, dtype=torch.float64).to(x.device, x.dtype)
+    return each.reshape(-1, *[1] * (x.ndim - 2))
+
+
+def _precise(x: Tensor) -> Tensor:
+    """In float64: a spread may be small beside its mean. (MPS has none.)"""
+    return x.float() if x.device.type == "mps" else x.double()
+
+
+def affine(values: Tensor, offset: Affine, scale: Affine) -> Tensor:
+    """offset + scale values, of events (B, C, ...)."""
+    return along_channels(offset, values) + along_channels(scale, values) * values
+
+
 class Modelled(ABC):
     """Base class of what knows the affine map between stored and modelled values.
 
     Discrete data has levels k = 0 ... levels - 1 and is modelled as
     ``offset + scale (k + u)``, u in [0, 1) (1/2 is the middle of a level); continuous data as
-    ``offset + scale stored``.
+    ``offset + scale stored``, with numbers of each channel where it is standardised.
 
     Attributes:
+        shape: of an event.
         levels: number of levels of a stored value, None for continuous data.
-        offset, scale: of the affine map.
+        offset, scale: of the affine map: one number, or one for each channel.
     """
 
+    shape: tuple[int, ...]
     levels: int | None
-    offset: float
-    scale: float
+    offset: Affine
+    scale: Affine
 
     def to_model(self, stored: Tensor, u: Tensor | float = 0.5) -> Tensor:
         """Modelled values (B, *shape), float32, of stored ones; ``u`` is the place in a level."""
+        if isinstance(self.scale, tuple):
+            return affine(_precise(stored), self.offset, self.scale).float()
         values = stored.float() + u if self.levels is not None else stored.float()
-        return self.offset + self.scale * values
+        return affine(values, self.offset, self.scale)
 
     def to_stored(self, x: Tensor) -> Tensor:
         """Stored values of modelled ones: the level that ``x`` lies in (int64), or a float."""
-        values = (x - self.offset) / self.scale
+        wide = _precise(x) if isinstance(self.scale, tuple) else x
+        away = wide - along_channels(self.offset, wide)
+        values = (away / along_channels(self.scale, wide)).to(x.dtype)
         if self.levels is None:
             return values
         # float32 keeps x to a few parts in 2^23 of the range: a value made from the lower end of a
@@ -58,12 +86,33 @@ class Modelled(ABC):
         return (self.to_stored(x).float() * (255 / (self.levels - 1))).round().to(torch.uint8)
 
     @property
+    def ends(self) -> tuple[float, float] | None:
+        """Modelled values where discrete data begins (below level 0) and ends (above the last
+        level); None of continuous data."""
+        if self.levels is None or isinstance(self.offset, tuple) or isinstance(self.scale, tuple):
+            return None
+        return self.offset, self.offset + self.scale * self.levels
+
+    @property
+    def level_width(self) -> float:
+        """Width of a level in modelled values; 0 of continuous data."""
+        return 0.0 if self.levels is None or isinstance(self.scale, tuple) else abs(self.scale)
+
+    @property
     def range(self) -> tuple[float, float] | None:
         """Least and greatest modelled value of discrete data; None of continuous data."""
-        if self.levels is None:
-            return None
-        ends = self.offset, self.offset + self.scale * self.levels
-        return min(ends), max(ends)
+        ends = self.ends
+        return None if ends is None else (min(ends), max(ends))
+
+    @property
+    def log_scale(self) -> float:
+        """sum log|scale| over the numbers of an event: what a log-density of modelled values gains
+        as one of stored values, in nats."""
+        size = math.prod(self.shape)
+        if not isinstance(self.scale, tuple):
+            return size * math.log(abs(self.scale))
+        each = size // len(self.scale)
+        return each * math.fsum(math.log(abs(scale)) for scale in self.scale)
 
     def check_range(self, x: Tensor, what: str, slack: float = 0.0) -> None:
         """Refuse modelled values that are none, such as pixels from 0 to 255.
@@ -102,8 +151,8 @@ class Space(Modelled):
 
     shape: tuple[int, ...]
     levels: int | None = None
-    offset: float = 0.0
-    scale: float = 1.0
+    offset: Affine = 0.0
+    scale: Affine = 1.0
     moments: Moments | None = field(default=None, compare=False, repr=False)
     display: Display | None = field(default=None, compare=False)
 
@@ -135,6 +184,25 @@ class Labels:
             return None
         counts = torch.tensor(self.counts, dtype=torch.float64)
         return counts / counts.sum()
+
+    def called(self, number: int) -> str:
+        """A class as a message calls it: by name, with its number where the name is another."""
+        name = str(number) if self.names is None else self.names[number]
+        return name if name == str(number) else f"{name!r} ({number})"
+
+    def shares_of(self, n: int) -> Tensor:
+        """Classes of ``n`` examples in proportion to the counts, by largest remainder, sorted;
+        where nobody counted, as even as can be.
+
+        Returns:
+            Shape (n,), int64.
+        """
+        even = torch.full((self.classes,), 1 / self.classes, dtype=torch.float64)
+        exact = n * (even if self.frequencies is None else self.frequencies)
+        each = exact.floor()
+        rest = n - int(each.sum())
+        each[(exact - each).argsort(descending=True, stable=True)[:rest]] += 1
+        return torch.arange(self.classes).repeat_interleave(each.long())
 
     def number(self, text: str) -> int:
         """The number of a class, given by its number or name.

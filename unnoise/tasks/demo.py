@@ -9,6 +9,7 @@ import torch
 
 from unnoise.core.errors import InputError
 from unnoise.models import OdeModel, load
+from unnoise.models.conditions import UNIFORM
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
 from unnoise.tasks import sample
 from unnoise.tasks.evaluate import evaluate
@@ -77,8 +78,14 @@ def draw_all(model: OdeModel, folder: Path) -> list[tuple[Path, str]]:
     info = info_of(model)
     classes = info.classes or 1
     samples, walk, walking = (folder / n for n in ("samples.png", "denoising.png", "walk.gif"))
-    draw(model, model.sample(8 * classes), samples, {"what": "samples", "seed": 0}, columns=classes)
-    frames = list(sample.frames(model, classes))
+    draw(
+        model,
+        model.sample(8 * classes, label=UNIFORM),
+        samples,
+        {"what": "samples", "seed": 0},
+        columns=classes,
+    )
+    frames = list(sample.frames(model, classes, label=UNIFORM))
     few = [frames[i] for i in evenly(len(frames), 10)]
     captions = [f"sigma {frame.sigma:.2g}" for frame in few]
     shown = strip([info.to_bytes(frame.visible) for frame in few], captions)

@@ -83,7 +83,7 @@ class Undo(Job):
     def edit(self, model: OdeModel, path: Path, count: int, **how: Any) -> Edited:
         info = info_of(model)
         value = read(path, info, self.operator(torch.zeros(1, *info.shape)).shape[1:])
-        std = max(self.std, abs(info.scale) / 12**0.5)  # a level is known to its width only
+        std = max(self.std, info.level_width / 12**0.5)  # a level is known to its width only
         measured = Measurement(self.operator, value, self.by, std)
         shown = functional.interpolate(info.to_bytes(value), info.shape[1:])[0]
         return Edited({"given": shown}, model.sample(count, given=measured, **how).cpu())
@@ -337,5 +337,5 @@ def draw(model: OdeModel, edits: Sequence[Edited], path: Path, about: dict[str, 
 
 def _spread(info: DataInfo, edited: Edited) -> Tensor:
     """Pixel-wise standard deviation, uint8: white is half of the whole range."""
-    most = info.scale * (info.levels or 2) / 2
+    most = (info.levels or 2) * info.level_width / 2
     return (edited.samples.std(0) / abs(most) * 255).round().clamp(0, 255).to(torch.uint8)

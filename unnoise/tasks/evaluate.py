@@ -5,18 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from unnoise.catalogue.registry import build, written
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
+from unnoise.data.modelled import as_modelled
 from unnoise.denoisers import Guidance
 from unnoise.evaluation import Evaluation
 from unnoise.evaluation.metric import Featured, Samples
 from unnoise.evaluation.report import measure
 from unnoise.models import Classifies, Draws, Model, Walks, needs
+from unnoise.models.guides import guide_of
 from unnoise.system import parallel
 from unnoise.tasks.classify import classify
 from unnoise.tasks.output import check_json, recipe_of, write_json
@@ -46,8 +46,8 @@ def evaluate(
         Figures by name, ready for metrics.json; of several processes only number 0 has all.
     """
     settings = Evaluation() if settings is None else settings
-    train = own_data(model, "train") if train is None else train
-    held_out = own_data(model, "test") if held_out is None else held_out
+    train = own_data(model, "train") if train is None else as_modelled(train, model.info)
+    held_out = own_data(model, "test") if held_out is None else as_modelled(held_out, model.info)
     info = train.info
     if model.info is not None and train.info.sha256 != model.info.sha256:
         raise InputError(
@@ -62,10 +62,9 @@ def evaluate(
     count, most = settings.count, settings.reference
     guide = how.get("guide")
     # A classifier that guides says what can be asked for, whether or not the data has labels.
-    known = info.classes if model.classes else None
-    classes = guide.classes if isinstance(guide, Classifies) else known
+    known = guide_of(guide).labels or model.labels
     cond = conditions_of(model, held_out, count)
-    asked = None if classes is None or cond is not None else torch.arange(count) % classes
+    asked = None if known is None or cond is not None else known.shares_of(count)
     x = draw(model, count, cond, label=asked, seed=settings.seed, **how)
     told = Condition(asked) if cond is None and asked is not None else cond
     drawn = Samples(info, x.cpu(), told)

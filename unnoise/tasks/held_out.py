@@ -7,6 +7,7 @@ from torch import Tensor
 
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
+from unnoise.data.modelled import as_modelled
 from unnoise.training import Ended, Event, MetricsLog, Paused, Run, Warned
 from unnoise.training.phases import Turn
 
@@ -50,10 +51,11 @@ class HeldOut:
 
     def _look(self, run: Run) -> dict[str, Tensor]:
         """Losses of the held-out examples under the averaged weights, by phase."""
-        count = min(_EXAMPLES, len(self.data))
-        index = torch.arange(count) * len(self.data) // count
+        data = as_modelled(self.data, run.data.info)
+        count = min(_EXAMPLES, len(data))
+        index = torch.arange(count) * len(data) // count
         noise = Noise(run.settings.seed, range(count)).child("held out")
-        batch = self.data.batch(index, noise.child("data"))
+        batch = data.batch(index, noise.child("data"))
         device = run.accelerator.device
         found: dict[str, list[Tensor]] = {}
         with run.averaged() as model:

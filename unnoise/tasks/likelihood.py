@@ -75,6 +75,9 @@ def told(figures: dict[str, Any], bound: int | None) -> list[str]:
     sigma = figures.get("likelihood_sigma")
     density = "" if sigma is None else f"; density of the data with noise sigma {sigma:g}"
     lines = [f"{with_error(figures, name)} {unit} (n={count}, {calls} calls each{density})"]
+    if "nats_of_stored_minus_modelled" in figures:
+        shift = figures["nats_of_stored_minus_modelled"]
+        lines.append(f"of modelled (standardised) values; of stored ones {shift:+.3f} nats")
     if "sensitivity_count" in figures:
         lines.append(
             f"changes (first {figures['sensitivity_count']}): half the steps "

@@ -9,6 +9,7 @@ from typing import TypeVar, final
 
 from unnoise.evaluation import Evaluation
 from unnoise.models import Draws, Model
+from unnoise.models.conditions import UNIFORM
 from unnoise.plots import loss_curve
 from unnoise.system.memory import with_less
 from unnoise.tasks import output, sample
@@ -57,8 +58,10 @@ class SampleSheets:
                     self.folder.mkdir(parents=True, exist_ok=True)
                     n = output.sheet_size(model)
                     cond = sample.conditions_of(model, run.data, n)
-                    x = frugally(model, partial(sample.draw, model, n, cond))
-                    shown = output.turn(model, n) if cond is None else cond.label
+                    turns = cond is None and model.labels is not None
+                    label = UNIFORM if turns else None
+                    x = frugally(model, partial(sample.draw, model, n, cond, label=label))
+                    shown = output.classes_of(model, n, label) if cond is None else cond.label
                     output.draw(model, x, path, labels=shown)
 
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
 from unnoise.denoisers import Guidance
 from unnoise.models import Classifies, Model, OdeModel
+from unnoise.models.conditions import Asked, drawn_classes
 from unnoise.plots import Drawing, save_image
 from unnoise.processes import GaussianProcess
 from unnoise.recipes.load import plain
@@ -113,12 +114,15 @@ def draw_walk(
     write_atomic(path, drawing_of(info).film([visible(info, x) for x in frames], labels))
 
 
-def turn(model: Model, n: int, label: int | None = None, first: int = 0) -> Tensor | None:
-    """The classes that samples first ... first + n - 1 are asked for, shape (n,), or None."""
-    if model.classes is None:
-        return None
-    classes = torch.arange(first, first + n) % model.classes
-    return classes if label is None else torch.full_like(classes, label)
+def classes_of(
+    model: Model, n: int, label: Asked = None, first: int = 0, seed: int = 0
+) -> Tensor | None:
+    """The classes that samples first ... first + n - 1 are of, shape (n,), or None."""
+    if model.labels is None or isinstance(label, Tensor):
+        return None if model.labels is None else cast(Tensor, label)
+    if isinstance(label, int):
+        return torch.full((n,), label)
+    return drawn_classes(model.labels, label, range(first, first + n), seed)
 
 
 def write_arrays(model: Model, x: Tensor, labels: Tensor | None, path: Path, about: Any) -> None:

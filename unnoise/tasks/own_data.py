@@ -15,8 +15,10 @@ from unnoise.catalogue.registry import build, lookup, names
 from unnoise.catalogue.schema import nearest, parameters_of
 from unnoise.core.errors import InputError, short
 from unnoise.data import Dataset
+from unnoise.data.modelled import as_modelled
+from unnoise.data.places import data_table
 from unnoise.models import Model
-from unnoise.recipes.load import data_table, read_toml
+from unnoise.recipes.load import read_toml
 
 
 def dataset(name: str, table: Mapping[str, Any] | None = None) -> Dataset:
@@ -45,12 +47,15 @@ def own_data(model: Model, split: str, told: str | None = None) -> Dataset:
         told: where the user says that the data lies now: a name such as "digits", or a path as
             ``unnoise train --data`` takes it.
 
+    Returns:
+        The data, in the model's modelled values.
+
     Raises:
         InputError: nobody says what the data was, or only a file's header says so and it names a
             place; or the data has no such split.
     """
     if told is not None:
-        return _by_name_or_path(told, model, {"split": split})
+        return as_modelled(_by_name_or_path(told, model, {"split": split}), model.info)
     run = _run_table(model)
     table = _header(model) if run is None else run
     if not table:
@@ -63,7 +68,7 @@ def own_data(model: Model, split: str, told: str | None = None) -> Dataset:
             f"{model.origin.name} says that its data is {short(kind, 20)}{at}; a file's word opens "
             "nothing. Name the data: --data PATH (in Python train=, held_out=)."
         )
-    return dataset(f"{kind}:{split}", table)
+    return as_modelled(dataset(f"{kind}:{split}", table), model.info)
 
 
 def other_data(told: str, model: Model) -> Dataset:
@@ -76,7 +81,7 @@ def other_data(told: str, model: Model) -> Dataset:
         told: a name or path as ``own_data`` takes, perhaps with a split: "digits:test".
         model: whose size pictures are scaled to.
     """
-    return _by_name_or_path(told, model, {"held_out": 0.0})
+    return as_modelled(_by_name_or_path(told, model, {"held_out": 0.0}), model.info)
 
 
 def _by_name_or_path(told: str, model: Model, changes: Mapping[str, Any]) -> Dataset:

@@ -11,6 +11,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
 from unnoise.data import Dataset
 from unnoise.models import Draws, Model, OdeModel, SampleRequest, Walks, distributed, needs
+from unnoise.models.conditions import UNIFORM
 from unnoise.system import parallel
 from unnoise.tasks import output
 
@@ -88,9 +89,16 @@ def _at_once(
         raise InputError(f"label = {short(label)}: this model was trained without labels.")
     given.pop("exact", None)  # it always is
     if cond is None:
-        numbers = label if isinstance(label, Tensor) else output.turn(model, n, label, first)
+        numbers = output.classes_of(model, n, label, first, given.get("seed", 0))
         cond = None if numbers is None else Condition(label=numbers)
     return {"model": model, "n": n, "cond": cond, "seed": 0, **given}
+
+
+def _wanted(model: Model, label: str | None, sheet: bool) -> int | str | None:
+    """What classes samples are asked to be of."""
+    if label is None:
+        return UNIFORM if sheet and model.labels is not None else None
+    return label if label == UNIFORM else output.info_of(model).label(label)
 
 
 def to_file(
@@ -112,14 +120,15 @@ def to_file(
         path: as ``output.check_target`` allows: .png sheet, .gif film, .npz, or a folder.
         names: what the files call the "model" and, where there is one, the "guide".
         see: called after each step with the noise that is left, and the steps so far.
-        label: class of all, by number or name; None takes them in turn.
+        label: class of all, by number or name; "uniform" takes the classes in turn, and so does
+            None on a sheet or film; elsewhere None goes by the data's frequencies.
         seed, how: keywords of ``SampleRequest``.
     """
     film = output.check_target(path) == ".gif"
     if film:
         needs(model, Walks, names["model"])
     asked = output.whose_labels(model, how.get("guide"))
-    wanted = None if label is None else output.info_of(asked).label(label)
+    wanted = _wanted(asked, label, sheet=film or path.suffix.lower() == ".png")
     how = {"seed": seed, "label": wanted, **how}
     about = {"model": names["model"], "n": n, **output.recipe_of(model, how)}
     if how.get("guide") is not None:
@@ -130,11 +139,11 @@ def to_file(
         drawn = [*drawn, frame] if film else [frame]
     if parallel.rank() > 0:
         return
-    labels = output.turn(asked, n, wanted, how.get("first", 0))
+    labels = output.classes_of(asked, n, wanted, how.get("first", 0), seed)
     if film:
         output.draw_walk(model, [frame.visible for frame in drawn], path, labels)
     elif path.suffix.lower() == ".png":
-        columns = None if label is None else max(1, round(n**0.5))
+        columns = None if label in (None, UNIFORM) else max(1, round(n**0.5))
         output.draw(model, drawn[-1].x, path, about, labels, columns)
     else:
         write = output.write_files if path.suffix == "" else output.write_arrays

@@ -15,8 +15,9 @@ from unnoise.catalogue.weights import at_most
 from unnoise.core.errors import InputError, Interrupted, short, within
 from unnoise.data import Dataset
 from unnoise.data.pictures.images import told
+from unnoise.data.places import data_table
 from unnoise.models import Model, load
-from unnoise.recipes.load import Recipe, data_table, load_recipe, parse_changes, shipped
+from unnoise.recipes.load import Recipe, load_recipe, parse_changes, shipped
 from unnoise.system import parallel
 from unnoise.system.files import becomes, write_atomic
 from unnoise.system.memory import installed

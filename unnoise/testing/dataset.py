@@ -30,10 +30,10 @@ class DatasetContract(ABC):
         assert batch.x.shape == (4, *data.info.shape) and batch.x.dtype == torch.float32
         for row, number in enumerate(index.tolist()):
             alone = data[number]
-            assert torch.equal(batch.x[row], alone.x[0])
-            if batch.label is not None and alone.label is not None:
-                assert batch.label[row] == alone.label[0]
-        assert torch.equal(data[:4].x[3], batch.x[0]) and torch.equal(data[-1].x[0], batch.x[3])
+            assert torch.equal(batch.x[row], alone[0])
+            if batch.label is not None:
+                assert batch.label[row] == alone[1]
+        assert torch.equal(data[:4].x[3], batch.x[0]) and torch.equal(data[-1][0], batch.x[3])
 
     def test_every_order_is_a_permutation(self) -> None:
         """Each example once an epoch, each epoch in another order, and the same one again."""
@@ -61,7 +61,7 @@ class DatasetContract(ABC):
             assert torch.equal(plain, noisy)
             return
         # (Rounded to float32, one value in some 10^5 touches the level above.)
-        assert float((plain - noisy).abs().max()) <= data.info.scale / 2 + 1e-6
+        assert float((plain - noisy).abs().max()) <= data.info.level_width / 2 + 1e-6
 
     def test_levels_come_back(self) -> None:
         """Stored values survive the way to the model and back, wherever in its level they lie."""
@@ -77,7 +77,7 @@ class DatasetContract(ABC):
         data = self.make()
         info, count = data.info, len(data)
         flat = data.batch(torch.arange(count)).x.double().flatten(1)
-        within = 0.0 if info.levels is None else info.scale**2 / 12
+        within = info.level_width**2 / 12
         assert info.count == count
         torch.testing.assert_close(flat.mean(0).reshape(info.shape), info.mean.double())
         wanted = float(flat.var(0, correction=0).mean()) + within

@@ -13,6 +13,8 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.data import DataInfo
+from unnoise.models.files import info_in
 from unnoise.system import disk
 from unnoise.system.documents import Whole, checked, parsed
 from unnoise.system.files import becomes, pack, unpack, write_atomic
@@ -130,6 +132,13 @@ def read(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
         raise InputError(
             f"every checkpoint in {run / 'checkpoints'} is damaged; none can be resumed."
         )
+    return None
+
+
+def described(run: Path) -> DataInfo | None:
+    """What the model of a run knows of its data; None where there is none to be read."""
+    with contextlib.suppress(InputError, OSError):
+        return info_in(*unpack(run / "model.safetensors"))
     return None
 
 

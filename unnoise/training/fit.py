@@ -11,11 +11,15 @@ from typing import Any, cast
 import torch
 
 from unnoise.catalogue.registry import construct, spec
-from unnoise.core.errors import InputError, Interrupted, PeerError, UnnoiseError, line_within
+from unnoise.core.errors import InputError, Interrupted, PeerError, UnnoiseError, line_within, short
 from unnoise.data import Dataset
+from unnoise.data.brought import as_dataset
+from unnoise.data.modelled import as_modelled
 from unnoise.models.base import Model
-from unnoise.models.files import check
+from unnoise.models.files import Kinds, check
+from unnoise.networks import LearnsClasses
 from unnoise.system import parallel
+from unnoise.system.modes import plain_modes
 from unnoise.system.signals import Stop, stoppable
 from unnoise.training import checkpoints
 from unnoise.training.events import Began, Ended, Event, Listener, Paused, Saved, Stepped, Warned
@@ -29,7 +33,7 @@ _OURS = ("checkpoints", "model.safetensors", "snapshots")
 
 def fit(
     model: Model,
-    data: Dataset,
+    data: Any,
     settings: Training | None = None,
     *,
     out: str | Path | None = None,
@@ -43,7 +47,8 @@ def fit(
 
     Arguments:
         model: any Model; it is changed in place, on the device it is on.
-        data: what to learn from.
+        data: what to learn from: a data set, tensor, array, pair (x, label), torch Dataset or
+            DataLoader, path ...; see ``unnoise.data.as_dataset``.
         settings: the [training] table; single entries may be given by name instead
             (``steps=600, batch=128, lr=3e-3, seed=0``).
         out: a folder for checkpoints; None keeps nothing on disk.
@@ -70,12 +75,49 @@ def fit(
         settings = cast(Training, construct(Training, changes, "training"))
     elif changes:
         raise InputError("give fit either settings or single entries, not both.")
-    _check(model, data)
     folder = None if out is None else Path(out)
     if resume and folder is None:
         raise InputError("there is nothing to resume without a folder; give fit(..., out=...).")
-    with _knowing(model, data, settings):
-        wanted = None if folder is None else check(model)
+    with plain_modes(_device(model)), torch.enable_grad():
+        brought = _brought(model, data, folder if resume else None)
+        with _knowing(model, brought, settings):
+            wanted = None if folder is None else check(model)
+        how = partial(_fit, resume=resume, threads=threads, begun=begun, kept=out is not None)
+        return _in_folder(model, brought, settings, folder, wanted, resume, listeners, how)
+
+
+def _device(model: Model) -> str:
+    return next((p.device.type for p in model.parameters()), "cpu")
+
+
+def _brought(model: Model, data: Any, resumed: Path | None) -> Dataset:
+    """The user's data as a data set that fits the model, as the run that goes on modelled it."""
+    if not callable(getattr(model, "phases", None)):
+        raise InputError(
+            f"fit takes a model such as Diffusion(network, process); given {short(model, 40)}."
+        )
+    found = as_dataset(data)
+    if resumed is not None:
+        found = as_modelled(found, checkpoints.described(resumed))
+    classes = found.info.classes
+    for part in model.modules():
+        if isinstance(part, LearnsClasses) and classes is not None:
+            part.learn_classes(classes)
+    _check(model, found)
+    return found
+
+
+def _in_folder(
+    model: Model,
+    data: Dataset,
+    settings: Training,
+    folder: Path | None,
+    wanted: Kinds | None,
+    resume: bool,
+    listeners: Sequence[Listener],
+    work: Callable[[Run, Callable[[Event], None]], Model],
+) -> Model:
+    """``work`` on a run whose folder is ours; of several processes number 0 has it."""
     parallel.join()
     if parallel.rank() > 0:
         folder = None  # process 0 alone reads and writes
@@ -88,8 +130,7 @@ def fit(
         try:
             with parallel.watched():
                 run = Run(model, data, settings, folder, wanted)
-                tell = partial(_tell, run, listeners, set[tuple[int, type]]())
-                return _fit(run, resume, tell, threads, begun, kept=out is not None)
+                return work(run, partial(_tell, run, listeners, set[tuple[int, type]]()))
         except PeerError as error:
             steps = [] if folder is None else checkpoints.steps_of(folder)
             saved = f" The state of step {steps[0]} is saved." if steps else ""
@@ -136,8 +177,9 @@ def _tell(
 
 def _fit(
     run: Run,
-    resume: bool,
     tell: Callable[[Event], None],
+    *,
+    resume: bool,
     threads: int | None,
     begun: Callable[[Run], None] | None,
     kept: bool,

@@ -13,8 +13,9 @@ from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
-from unnoise.denoisers import GaussianDenoiser, Mixture
+from unnoise.denoisers import Constant, GaussianDenoiser, Mixture
 from unnoise.models import OdeModel
+from unnoise.models.branches import check_branches
 from unnoise.networks import null_condition
 from unnoise.plots import lattice, save_image
 from unnoise.processes import GaussianProcess
@@ -76,6 +77,7 @@ class Unconditional(GaussianDenoiser):
 
     def __init__(self, model: OdeModel) -> None:
         super().__init__()
+        check_branches(model, Constant(1.0), hidden=model.network.reads != frozenset())
         self.process, self.model = model.process, model
 
     def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:

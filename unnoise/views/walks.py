@@ -15,6 +15,7 @@ from unnoise.core.noise import Noise
 from unnoise.data import Batch, Dataset
 from unnoise.denoisers import GaussianDenoiser, Mixture
 from unnoise.models import OdeModel
+from unnoise.models.conditions import UNIFORM, drawn_classes
 from unnoise.networks import null_condition
 from unnoise.plots import Plane, animate, evenly, panels
 from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
@@ -188,8 +189,8 @@ class FewSteps(View):
         noise = Noise(self.seed, range(count))
         start = process.prior((count, *info.shape)).sample(noise.child("start"))
         cond = null_condition(model.network, count)
-        if model.classes is not None and cond is not None:
-            cond = type(cond)(label=torch.arange(count) % model.classes)
+        if model.labels is not None and cond is not None:
+            cond = type(cond)(label=drawn_classes(model.labels, UNIFORM, range(count), 0))
         rows: list[list[Tensor]] = []
         columns = max(2, self.columns)
         for steps in self.counts:
