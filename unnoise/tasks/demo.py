@@ -12,7 +12,7 @@ from unnoise.models import OdeModel, load
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
 from unnoise.tasks import sample
 from unnoise.tasks.evaluate import evaluate
-from unnoise.tasks.output import draw, forward_frames, info_of, write_json
+from unnoise.tasks.output import draw, forward_frames, info_of, turn, write_json
 from unnoise.tasks.own_data import own_data
 from unnoise.tasks.train import assemble, train
 from unnoise.training import Listener
@@ -77,7 +77,9 @@ def draw_all(model: OdeModel, folder: Path) -> list[tuple[Path, str]]:
     info = info_of(model)
     classes = info.classes or 1
     samples, walk, walking = (folder / n for n in ("samples.png", "denoising.png", "walk.gif"))
-    draw(model, model.sample(8 * classes), samples, {"what": "samples", "seed": 0}, columns=classes)
+    each = turn(model, 8 * classes)
+    x = model.sample(8 * classes, label=each)
+    draw(model, x, samples, {"what": "samples", "seed": 0}, each)
     frames = list(sample.frames(model, classes))
     few = [frames[i] for i in evenly(len(frames), 10)]
     captions = [f"sigma {frame.sigma:.2g}" for frame in few]
