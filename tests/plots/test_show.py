@@ -14,7 +14,7 @@ from tests.small import diffusion, pictures
 from unnoise.core.errors import InputError
 from unnoise.data import TensorDataset
 from unnoise.models import Diffusion
-from unnoise.networks import UNet
+from unnoise.networks import MLP, UNet
 from unnoise.plots import image_metadata
 from unnoise.tasks.sheet import Sheet
 
@@ -56,8 +56,9 @@ def test_untrained_models_show_what_they_draw():
 def test_label_is_one_or_many():
     data = pictures()
     x = data[:6].x
-    same = [png(unnoise.show(x, data, label)) for label in (1, torch.tensor(1), [1] * 6)]
-    assert same[0] == same[1] == same[2] != png(unnoise.show(x, data, 2))
+    ones = (1, torch.tensor(1), [1] * 6, np.ones(6, dtype=np.int64), np.int64(1), "1")
+    same = {png(unnoise.show(x, data, label)) for label in ones}
+    assert len(same) == 1 and next(iter(same)) != png(unnoise.show(x, data, 2))
     wide = unnoise.show(x, data, columns=6).image
     assert wide.width > 5 * wide.height
 
@@ -76,7 +77,9 @@ def test_label_is_one_or_many():
         ({"label": [0]}, r"label of shape \(1,\)"),
         ({"label": [0.5, 1]}, "label 0.5"),
         ({"label": torch.zeros(2)}, "torch.float32"),
+        ({"label": 0.5}, "label 0.5: give class numbers, or names"),
         ({"label": "cat"}, "label 'cat': give a number, 0 to 2"),
+        ({"label": "cat", "model": Diffusion(MLP(shape=(1, 4, 4)))}, "have no names"),
     ],
 )
 def test_refused(wrong: dict[str, Any], said: str):

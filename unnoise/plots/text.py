@@ -30,7 +30,8 @@ def can_write(text: str) -> bool:
 
 def _spelled(text: str) -> str:
     """Text in the letters that are nearest to those of the font."""
-    return "".join(letter if _has(letter) else _nearest(letter) for letter in text)
+    whole = unicodedata.normalize("NFC", text)  # macOS writes accents apart
+    return "".join(letter if _has(letter) else _nearest(letter) for letter in whole)
 
 
 def _nearest(letter: str) -> str:

@@ -1,6 +1,7 @@
 """Sample sheets that show themselves: ``unnoise.show``, in a notebook and elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
@@ -110,12 +111,11 @@ def _events(x: Tensor, space: Space) -> Tensor:
 
 def _labels(label: Label, count: int, known: Labels | None) -> SampleLabels:
     """Classes of ``count`` samples, of one for all or one for each."""
-    if isinstance(label, int | str):
-        label = [label] * count
     if not isinstance(label, Tensor):
-        if any(isinstance(each, str) for each in label) and known is None:
-            raise InputError("label: these classes have no names; give numbers.")
-        label = torch.tensor([_number(each, known) for each in label], dtype=torch.int64)
+        many = (
+            [label] * count if isinstance(label, str) or not isinstance(label, Iterable) else label
+        )
+        label = torch.tensor([_number(each, known) for each in many], dtype=torch.int64)
     if label.ndim == 0:
         label = label.expand(count)
     if label.shape != (count,) or label.is_floating_point() or label.is_complex():
@@ -133,7 +133,11 @@ def _labels(label: Label, count: int, known: Labels | None) -> SampleLabels:
 
 def _number(label: int | str, known: Labels | None) -> int:
     if isinstance(label, str):
-        return (known or Labels(1)).number(label)
-    if not isinstance(label, int):
-        raise InputError(f"label {short(label)}: give class numbers, or names.")
-    return min(max(label, -1), 2**31)  # far beyond any class, and refused as such
+        if known is None:
+            raise InputError(f"label {short(label)}: the classes here have no names; give numbers.")
+        return known.number(label)
+    try:
+        number = index(label)  # whole numbers of numpy as well
+    except TypeError as error:
+        raise InputError(f"label {short(label)}: give class numbers, or names.") from error
+    return min(max(number, -1), 2**31)  # far beyond any class, and refused as such
