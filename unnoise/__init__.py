@@ -37,6 +37,7 @@ _NAMES = {
         Cosine DDPMChain EDM GaussianProcess ItoSDE Rectified SDE SMLDChain SubVP VE VP
     """,
     "tasks": "evaluate train",
+    "tasks.sheet": "Sheet show",
     "solvers": """
         Ancestral Churned DDIM DEIS DPMSolverPP DPS DormandPrince Euler EulerMaruyama
         GaussianExponential Heun Langevin LangevinPaper PredictorCorrector RK4 Replacing

@@ -95,5 +95,7 @@ from unnoise.spaces.display import Display as Display
 from unnoise.spaces.moments import Moments as Moments
 from unnoise.tasks import evaluate as evaluate
 from unnoise.tasks import train as train
+from unnoise.tasks.sheet import Sheet as Sheet
+from unnoise.tasks.sheet import show as show
 from unnoise.training import Training as Training
 from unnoise.training import fit as fit

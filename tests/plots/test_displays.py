@@ -257,7 +257,7 @@ def test_a_strangers_display(text: str, tmp_path: Path, request: pytest.FixtureR
         ".png" if text is REUSED else ".npy"
     }
     with Image.open(tmp_path / "x.png") as image:
-        assert image.size == ((133, 193) if text is REUSED else (40, 40))
+        assert image.size == ((193, 133) if text is REUSED else (40, 40))
     del registry._CATALOGUE["display"]["wheel"]
     said = refused(*words)
     assert "display.kind = 'wheel'" in said and "--plugin" in said

@@ -12,8 +12,9 @@ from torch import Tensor
 from unnoise.core.errors import InputError, StorageError
 from unnoise.data import digits
 from unnoise.plots import evenly, image_metadata, png_bytes, save_image, sheet, strip
-from unnoise.plots.sheet import BACKGROUND, GUTTER, MARGIN, WIDEST
-from unnoise.plots.text import HEIGHT, fitting, plain, width_of
+from unnoise.plots.layout import GUTTER, MARGIN, WIDEST
+from unnoise.plots.sheet import BACKGROUND
+from unnoise.plots.text import HEIGHT, can_write, fitting, plain, width_of
 
 
 def real(count: int) -> Tensor:
@@ -64,8 +65,9 @@ def test_size_chosen():
     assert picture.size == (2 * MARGIN + 8 * 56 + 7 * GUTTER,) * 2  # 8 x 8 digits of 56 pixels
     for count in (1, 10, 40, 100, 1000):
         assert sheet(real(count)).width <= WIDEST
-    assert sheet(real(10)).width == 2 * MARGIN + 5 * 56 + 4 * GUTTER  # five and five
-    assert sheet(torch.zeros(40, 3, 256, 256, dtype=torch.uint8)).width <= WIDEST
+    assert sheet(real(12)).width == 2 * MARGIN + 4 * 56 + 3 * GUTTER  # no ragged row
+    large = sheet(torch.zeros(40, 3, 256, 256, dtype=torch.uint8))
+    assert large.size == (2 * MARGIN + 7 * 259 - GUTTER, 2 * MARGIN + 6 * 259 - GUTTER)
     wide = sheet(torch.zeros(20, 1, 100, 100, dtype=torch.uint8), columns=20)
     assert wide.width == 2 * MARGIN + 20 * 100 + 19 * GUTTER  # never smaller than it is
 
@@ -105,8 +107,12 @@ def test_long_labels_stay_in_their_cells():
 
 
 def test_letters_the_font_lacks():
-    assert plain("σ → 0 − ½") == "sigma to 0 - ½"
+    assert plain("σ → 0 − ½ château") == "sigma to 0 - 1\u20442 chateau"
     assert plain("숫자 3") == "?? 3"
+    assert [can_write(text) for text in ("château ±1 a\u0302", "숫자", "a\n", "ß")] == [
+        True,
+        *[False] * 3,
+    ]
 
 
 def test_strip():

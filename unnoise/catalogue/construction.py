@@ -228,9 +228,13 @@ def described(obj: object) -> str:
     note = note_of(obj)
     if note is None:
         return object.__repr__(obj)
-    constructor, arguments = note
-    told = [f"{k}={short(v)}" for k, v in arguments.items() if not _is(v, constructor.defaults[k])]
+    told = [f"{k}={short(v)}" for k, v in changed(*note).items()]
     return f"{type(obj).__name__}({', '.join(told)})"
+
+
+def changed(constructor: Constructor, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that are not the defaults."""
+    return {k: v for k, v in arguments.items() if not _is(v, constructor.defaults[k])}
 
 
 def _is(value: object, default: object) -> bool:

@@ -18,7 +18,7 @@ from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
 from unnoise.core.noise import Noise, permutation
 from unnoise.data.clouds import Clouds
-from unnoise.data.names import Refusal
+from unnoise.data.names import Refusal, shown
 from unnoise.spaces import Affine, Display, Labels, Moments, Space
 from unnoise.spaces.space import Modelled
 from unnoise.system.documents import Whole, checked
@@ -148,8 +148,9 @@ class Dataset(ABC):
     def __repr__(self) -> str:
         info = self.info
         levels = "" if info.levels is None else f", {info.levels} levels"
-        classes = "" if info.classes is None else f", {info.classes} classes"
-        return f"<data {info.name}: {len(self):,} of shape {info.shape}{levels}{classes}>"
+        classes = "" if info.labels is None else f", {info.labels.told()}"
+        what = f"{len(self):,} of shape {short(tuple(info.shape), 40)}{levels}{classes}"
+        return f"<data {shown(info.name, 40)}: {what}>"
 
     @abstractmethod
     def __len__(self) -> int: ...

@@ -8,9 +8,12 @@ from typing import Any, ClassVar, Protocol, final, runtime_checkable
 
 from torch import Tensor, nn
 
+from unnoise.catalogue.construction import changed, note_of
 from unnoise.core.condition import GUIDED, Condition
+from unnoise.core.errors import LONGEST, short, within
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
+from unnoise.data.names import shown
 from unnoise.objectives import Loss
 from unnoise.spaces import Labels, Space
 
@@ -80,6 +83,17 @@ class Model(nn.Module, ABC):
     reads: frozenset[str] = frozenset()
     guided: frozenset[str] = GUIDED
 
+    @final
+    def __repr__(self) -> str:
+        """In a line: its parts, what its events are, and what it was trained on."""
+        # Of a model that is not whole, such as one whose __init__ failed, what there is.
+        shape, classes = getattr(self, "shape", ()), getattr(self, "classes", None)
+        info: DataInfo | None = getattr(self, "info", None)
+        events = " x ".join(map(str, shape)) + ("" if classes is None else f", {classes:,} classes")
+        data = "" if info is None else f"trained on {shown(info.name, 40)}, {info.count:,} examples"
+        told = "; ".join(filter(None, [", ".join(_parts(self)), events, data or "not trained"]))
+        return within(f"{type(self).__name__}({told})", LONGEST)
+
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
@@ -117,6 +131,21 @@ class Model(nn.Module, ABC):
     def forward(self, x0: Tensor, cond: Condition | None, noise: Noise, phase: int = 0) -> Loss:
         """The loss of one phase: the way the engine calls a model, wrapped or not."""
         return self.phases()[phase].loss(x0, cond, noise)
+
+
+def _parts(model: Model) -> list[str]:
+    """What it was built from: networks and processes by class, what else was chosen by kind."""
+    note = note_of(model)
+    if note is None:
+        return []
+    chosen, told = changed(*note), list[str]()
+    for name, value in note[1].items():
+        made = note_of(value)
+        if made is not None and made[0].family in ("network", "classifier", "process"):
+            told.append(type(value).__name__)
+        elif name in chosen:
+            told.append(f"{name}={short(value)}" if made is None else f"{name} {made[0].kind}")
+    return told
 
 
 class Generative(Model, ABC):

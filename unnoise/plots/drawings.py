@@ -10,15 +10,16 @@ from torch import Tensor
 from unnoise.catalogue.ranges import Count
 from unnoise.catalogue.registry import register
 from unnoise.plots.film import animate
+from unnoise.plots.labels import SampleLabels
 from unnoise.plots.points import scatter, scatter_strip, walk_film
-from unnoise.plots.sheet import check_frames, sheet, strip
+from unnoise.plots.sheet import check_frames, class_sheet, sheet, strip
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Frames = Sequence[Tensor]
 Words = Sequence[str] | None
-Labels = Tensor | None
+Labels = SampleLabels | None
 
 
 class Drawing(ABC):
@@ -33,11 +34,13 @@ class Drawing(ABC):
 
     @abstractmethod
     def sheet(self, shown: Tensor, columns: int | None, labels: Labels) -> "Image":
-        """All samples in one image, ``columns`` in a row; ``labels`` (N,) may colour them."""
+        """All samples in one image: ``columns`` in a row, in order; where that is None as it
+        suits them, those of a class together under its name, or in its colour."""
 
     @abstractmethod
     def film(self, frames: Frames, labels: Labels) -> bytes:
-        """A sampling trajectory as an animated GIF, a batch for each state; see ``animate``."""
+        """A sampling trajectory as an animated GIF, a batch for each state, laid out like the
+        sheet; see ``animate``."""
 
     @abstractmethod
     def strip(self, frames: Frames, captions: Words, names: Words, labels: Labels) -> "Image":
@@ -53,18 +56,21 @@ class Pixels(Drawing):
 
     Arguments:
         cell: what an image aims at, in pixels of the sheet.
-        columns: images in a row of every sheet; absent: whatever is asked for.
+        columns: images in a row of every sheet; absent: what is asked for, or near square.
     """
 
     cell: Count = 56
     columns: Count | None = None
 
     def sheet(self, shown: Tensor, columns: int | None, labels: Labels) -> "Image":
-        return sheet(shown, self.columns or columns, cell=self.cell)
+        columns = self.columns or columns
+        if labels is None or columns is not None:
+            return sheet(shown, columns, cell=self.cell)
+        return class_sheet(shown, labels, self.cell)
 
     def film(self, frames: Frames, labels: Labels) -> bytes:
         check_frames(frames)
-        return animate([self.sheet(frame, None, None) for frame in frames], None, 80, 1500)
+        return animate([self.sheet(frame, None, labels) for frame in frames], None, 80, 1500)
 
     def strip(self, frames: Frames, captions: Words, names: Words, labels: Labels) -> "Image":
         return strip(frames, captions, names, cell=self.cell * 8 // 7)
@@ -79,10 +85,21 @@ class Points(Drawing):
     least = 1000
 
     def sheet(self, shown: Tensor, columns: int | None, labels: Labels) -> "Image":
-        return scatter(shown, labels)
+        return scatter(shown, _numbers(labels), names=_names(labels))
 
     def film(self, frames: Frames, labels: Labels) -> bytes:
-        return walk_film(frames, labels=labels)
+        return walk_film(frames, labels=_numbers(labels))
 
     def strip(self, frames: Frames, captions: Words, names: Words, labels: Labels) -> "Image":
-        return scatter_strip(frames, captions, labels)
+        return scatter_strip(frames, captions, _numbers(labels))
+
+
+def _numbers(labels: Labels) -> Tensor | None:
+    return None if labels is None else labels.numbers
+
+
+def _names(labels: Labels) -> dict[int, str] | None:
+    """What the classes that are there are called; None where they have no names."""
+    if labels is None or labels.names is None:
+        return None
+    return {label: labels.heading(label) for label in labels.numbers.unique().tolist()}

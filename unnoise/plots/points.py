@@ -1,12 +1,12 @@
 """Scatter plots of points in the plane, and of their trajectories as strips and GIFs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, within
 from unnoise.plots.figures import ACCENT, FAINT, INK, columns, new_figure, picture, tidy
 from unnoise.plots.film import animate
 from unnoise.plots.sheet import check_frames
@@ -20,6 +20,8 @@ def scatter(
     labels: Tensor | None = None,
     reference: Tensor | None = None,
     path: Path | None = None,
+    *,
+    names: Mapping[int, str] | None = None,
 ) -> "Image":
     """Scatter plot of points, coloured by label, over faint real ones; 600 x 600 pixels.
 
@@ -28,6 +30,7 @@ def scatter(
         labels: classes, shape (N,), or None for one colour.
         reference: real points, shape (M, 2), or None.
         path: of the PNG; None writes nothing.
+        names: of classes, for a legend of the first ten; None draws none.
 
     Returns:
         A Pillow image, both axes on one scale.
@@ -44,9 +47,13 @@ def scatter(
         check_points(reference)
         view = max(view, view_of(reference))
         axes.scatter(*columns(reference), s=5, color=FAINT, linewidths=0, label="data")
-    _cloud(axes, points, labels, 560, "samples")
+    _cloud(axes, points, labels, 560, None if names else "samples")
     _frame(axes, view)
-    if reference is not None:
+    for label, name in list((names or {}).items())[:10]:
+        # A leading space: matplotlib leaves out what begins with an underscore.
+        told = " " + within(name, 24).replace("$", r"\$")
+        axes.scatter([], [], s=12, color=f"C{label % 10}", linewidths=0, label=told)
+    if reference is not None or names:
         axes.legend(loc="upper right", frameon=False, fontsize=9, labelcolor=INK, markerscale=2)
     return picture(figure, path)
 

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from unnoise.core.errors import InputError
+from unnoise.plots.labels import SampleLabels
+from unnoise.plots.layout import GUTTER, MARGIN, by_class, near_square, scale_for
 from unnoise.plots.text import HEIGHT, fitting, width_of, write
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 BACKGROUND = 208
-GUTTER = 3
-MARGIN = 8
-WIDEST = 1000
 
 
 def sheet(
@@ -34,7 +33,7 @@ def sheet(
 
     Arguments:
         images: uint8, shape (N, C, H, W), C = 1 (grey) or 3 (RGB).
-        columns: images in a row; None chooses a number near the square root of N.
+        columns: images in a row; None chooses, so that the sheet is near square.
         captions: a line under each image, N of them.
         row_labels: a line left of each row.
         scale: side of the square that a pixel becomes; None makes an image about ``cell`` pixels
@@ -53,7 +52,7 @@ def sheet(
 
     check_images(images)
     count, _, height, width = images.shape
-    columns = _columns(count, width) if columns is None else columns
+    columns = near_square(count, height, width, cell) if columns is None else columns
     if columns < 1 or (scale is not None and scale < 1):
         raise InputError(
             f"columns = {columns}, scale = {scale}; accepted are whole numbers from 1."
@@ -68,8 +67,7 @@ def sheet(
     left = MARGIN + (0 if not row_labels else 8 + max(map(width_of, row_labels)))
     top = MARGIN + HEIGHT * ((title is not None) + (column_labels is not None))
     if scale is None:
-        room = (WIDEST - left - MARGIN + GUTTER) // columns - GUTTER
-        scale = max(1, min(round(cell / max(height, width)), room // width))
+        scale = scale_for(columns, height, width, cell, left + MARGIN)
     step_x = width * scale + GUTTER
     step_y = height * scale + GUTTER + HEIGHT * (captions is not None)
     size = (left + columns * step_x - GUTTER + MARGIN, top + rows * step_y - GUTTER + MARGIN)
@@ -90,7 +88,41 @@ def sheet(
     return picture
 
 
-def _check_labels(name: str, labels: Sequence[str] | None, wanted: int) -> None:
+def class_sheet(images: Tensor, labels: SampleLabels, cell: int = 56) -> "Image":
+    """Contact sheet with the images of a class together under its name, near square.
+
+    Arguments:
+        images: uint8, shape (N, C, H, W), C = 1 (grey) or 3 (RGB).
+        labels: of the images, N of them.
+        cell: what an image aims at, in pixels.
+
+    Returns:
+        A Pillow image, mode L or RGB.
+
+    Raises:
+        InputError: no images, another type or number of channels, labels that do not count up.
+    """
+    from PIL import Image, ImageDraw
+
+    check_images(images)
+    height, width = images.shape[2:]
+    _check_labels("labels", labels.numbers.tolist(), len(images))
+    placed = by_class(labels.numbers.tolist(), height, width, cell)
+    pasted = _pasted(images, placed.scale, placed.corners, placed.size)
+    picture = Image.fromarray(pasted.contiguous().numpy())
+    draw = ImageDraw.Draw(picture)
+    names = [labels.heading(heading.label) for heading in placed.headings]
+    narrowest = min(heading.room for heading in placed.headings)
+    size = fitting(names, narrowest)
+    for name, (label, left, top, room) in zip(names, placed.headings, strict=True):
+        # Over a narrow column no more than a letter or two would be left of a long name.
+        told = name if width_of(name, size) <= max(room, 40) else str(label)
+        if width_of(told, size) <= max(room + GUTTER, 40):
+            write(draw, told, left, top, room, size=size)
+    return picture
+
+
+def _check_labels(name: str, labels: Sequence[object] | None, wanted: int) -> None:
     if labels is not None and len(labels) != wanted:
         raise InputError(f"{len(labels)} {name}; here are {wanted} needed, one for each.")
 
@@ -181,10 +213,3 @@ def evenly(count: int, most: int) -> list[int]:
         raise InputError(f"{most} of {count} states; accepted are at least 2 of at least 1.")
     shown = min(count, most)
     return [round(i * (count - 1) / max(1, shown - 1)) for i in range(shown)]
-
-
-def _columns(count: int, width: int) -> int:
-    """Near the square root, without a ragged last row where that can be, and not too wide."""
-    least = math.ceil(math.sqrt(count))
-    even = (c for c in range(least, min(2 * least, 21)) if count % c == 0)
-    return min(next(even, least), max(1, (WIDEST - 2 * MARGIN) // (width + GUTTER)))

@@ -1,5 +1,6 @@
 """Text on images, in Pillow's default font."""
 
+import unicodedata
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
@@ -18,9 +19,41 @@ _WORDS = {"σ": "sigma", "α": "alpha", "ε": "eps", "→": "to", "×": "x", "�
 
 
 def plain(text: str) -> str:
-    """Text in letters that the font has; others become a question mark."""
-    spelled = "".join(_WORDS.get(letter, letter) for letter in text)
-    return spelled.encode("latin-1", "replace").decode("latin-1")
+    """Text in letters that the font has: without accents, what it lacks as a question mark."""
+    return "".join(letter if _has(letter) else "?" for letter in _spelled(text))
+
+
+def can_write(text: str) -> bool:
+    """Whether the font has every letter of a text, accents left out."""
+    return all(map(_has, _spelled(text)))
+
+
+def _spelled(text: str) -> str:
+    """Text in the letters that are nearest to those of the font."""
+    whole = unicodedata.normalize("NFC", text)  # macOS writes accents apart
+    return "".join(letter if _has(letter) else _nearest(letter) for letter in whole)
+
+
+def _nearest(letter: str) -> str:
+    """A word for a letter, or the letter without its accents where the font has that."""
+    apart = unicodedata.normalize("NFKD", letter)
+    bare = "".join(c for c in apart if not unicodedata.combining(c))
+    return _WORDS.get(letter, bare if bare and all(map(_has, bare)) else letter)
+
+
+@cache
+def _has(letter: str) -> bool:
+    """Whether the font has a letter: what it lacks all looks like what no font has."""
+    return letter.isprintable() and _drawn(letter) != _drawn("\uffff")
+
+
+def _drawn(letter: str) -> bytes:
+    """The pixels of a letter."""
+    from PIL import Image, ImageDraw
+
+    paper = Image.new("L", (2 * SIZE, HEIGHT))
+    ImageDraw.Draw(paper).text((0, 0), letter, fill=255, font=font(SIZE))
+    return paper.tobytes()
 
 
 @cache

@@ -155,7 +155,7 @@ class Table(Display):
     """Numbers of any shape, drawn as a heat map: a row a sample, a column a number (of more than
     320 numbers, the means of neighbours)."""
 
-    drawing: ClassVar[Any] = {"kind": "pixels", "cell": 1, "columns": 1}
+    drawing: ClassVar[Any] = {"kind": "pixels", "cell": 1}
     whole = False
 
     def takes(self, shape: Sequence[int]) -> bool:

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.errors import InputError, short
+from unnoise.core.errors import InputError, short, within
 from unnoise.spaces.display import Display
 from unnoise.spaces.moments import Moments
 
@@ -203,6 +203,25 @@ class Labels:
         rest = n - int(each.sum())
         each[(exact - each).argsort(descending=True, stable=True)[:rest]] += 1
         return torch.arange(self.classes).repeat_interleave(each.long())
+
+    def told(self, most: int = 80) -> str:
+        """The classes in words of about ``most`` letters: "2 classes: cat 70, dog 36"."""
+        head = f"{self.classes:,} class{'' if self.classes == 1 else 'es'}"
+        names, counts = self.names, self.counts
+        if names is None or all(name == str(i) for i, name in enumerate(names)):
+            if counts is None:
+                return head
+            least, greatest = min(counts), max(counts)
+            return f"{head} of {least:,}{f' to {greatest:,}' if greatest > least else ''}"
+        told: list[str] = []
+        for i, name in enumerate(names):
+            # Escaped as Python does: a name is whatever a folder was called.
+            word = within(repr(within(name, 24))[1:-1], 24)
+            told.append(word if counts is None else f"{word} {counts[i]:,}")
+            if len(", ".join(told)) > most:
+                more = f"{len(names) - i:,} more"
+                return f"{head}: {', '.join([*told[:-1], more])}"
+        return f"{head}: {', '.join(told)}"
 
     def number(self, text: str) -> int:
         """The number of a class, given by its number or name.

@@ -13,7 +13,7 @@ from unnoise.models.conditions import UNIFORM
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
 from unnoise.tasks import sample
 from unnoise.tasks.evaluate import evaluate
-from unnoise.tasks.output import draw, forward_frames, info_of, write_json
+from unnoise.tasks.output import classes_of, draw, forward_frames, info_of, write_json
 from unnoise.tasks.own_data import own_data
 from unnoise.tasks.train import assemble, train
 from unnoise.training import Listener
@@ -78,13 +78,9 @@ def draw_all(model: OdeModel, folder: Path) -> list[tuple[Path, str]]:
     info = info_of(model)
     classes = info.classes or 1
     samples, walk, walking = (folder / n for n in ("samples.png", "denoising.png", "walk.gif"))
-    draw(
-        model,
-        model.sample(8 * classes, label=UNIFORM),
-        samples,
-        {"what": "samples", "seed": 0},
-        columns=classes,
-    )
+    each = classes_of(model, 8 * classes, UNIFORM)
+    x = model.sample(8 * classes, label=UNIFORM)
+    draw(model, x, samples, {"what": "samples", "seed": 0}, each)
     frames = list(sample.frames(model, classes, label=UNIFORM))
     few = [frames[i] for i in evenly(len(frames), 10)]
     captions = [f"sigma {frame.sigma:.2g}" for frame in few]

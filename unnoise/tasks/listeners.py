@@ -150,12 +150,12 @@ def describe(event: Event) -> str:
 
 
 def progress_line(event: Stepped) -> str:
-    """``step 1 200/3 000  loss 0.214  812 img/s  1m 04s left``."""
-    done, steps = f"{event.step:,}".replace(",", " "), f"{event.steps:,}".replace(",", " ")
+    """``step 1,200/3,000  loss 0.214  812 img/s  1m 04s left``."""
     losses = event.outcome.losses
     several = "  ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
     loss = several if len(losses) > 1 else f"loss {event.loss:.4g}"
-    return f"step {done}/{steps}  {loss}  {event.rate:,.0f} img/s  {duration(event.left)} left"
+    done = f"step {event.step:,}/{event.steps:,}"
+    return f"{done}  {loss}  {event.rate:,.0f} img/s  {duration(event.left)} left"
 
 
 def duration(seconds: float) -> str:

@@ -19,7 +19,7 @@ from unnoise.data import DataInfo
 from unnoise.denoisers import Guidance
 from unnoise.models import Classifies, Model, OdeModel
 from unnoise.models.conditions import Asked, drawn_classes
-from unnoise.plots import Drawing, save_image
+from unnoise.plots import Drawing, SampleLabels, save_image
 from unnoise.processes import GaussianProcess
 from unnoise.recipes.load import plain
 from unnoise.solvers import Grid, Solver
@@ -55,11 +55,12 @@ def visible(info: DataInfo, x: Tensor) -> Tensor:
     return display_of(info.space).visible(info.space, x.cpu())
 
 
-def columns_for(model: Model, n: int) -> int:
-    """Columns of a sheet: one a class where the classes come in turn, else about a square."""
-    if model.classes is not None and model.classes <= 16 and n % model.classes == 0:
-        return model.classes
-    return max(1, round(n**0.5))
+def named(numbers: Tensor | None, whose: Model) -> SampleLabels | None:
+    """Labels of samples with the names that the classes of a model have; None for none."""
+    if numbers is None:
+        return None
+    labels = None if whose.info is None else whose.info.labels
+    return SampleLabels(numbers.cpu(), None if labels is None else labels.names)
 
 
 def sheet_size(model: Model) -> int:
@@ -89,7 +90,7 @@ def draw(
     path: Path,
     about: dict[str, Any] | None = None,
     labels: Tensor | None = None,
-    columns: int | None = None,
+    whose: Model | None = None,
 ) -> None:
     """A sheet of samples, such as a contact sheet of images or a scatter plot of points.
 
@@ -98,20 +99,31 @@ def draw(
         x: modelled values, shape (N, *event).
         path: of the PNG.
         about: goes into the picture's text chunk.
-        labels: classes of points, for their colour.
-        columns: of the sheet.
+        labels: classes that were asked for, shape (N,): samples of a class stand together under
+            its name, or have its colour.
+        whose: model that knows the names of the classes, where it is another one.
     """
     info = info_of(model)
-    columns = columns or columns_for(model, len(x))
-    save_image(drawing_of(info).sheet(visible(info, x), columns, labels), path, about or {})
+    classes = named(labels, whose or model)
+    save_image(drawing_of(info).sheet(visible(info, x), None, classes), path, about or {})
 
 
 def draw_walk(
-    model: Model, frames: Sequence[Tensor], path: Path, labels: Tensor | None = None
+    model: Model,
+    frames: Sequence[Tensor],
+    path: Path,
+    labels: Tensor | None = None,
+    whose: Model | None = None,
 ) -> None:
-    """A film of a walk from noise to data: each frame holds modelled values (N, *event)."""
+    """A film of a walk from noise to data, laid out like the sheet of its end.
+
+    Arguments:
+        frames: modelled values, each of shape (N, *event).
+        model, path, labels, whose: as of ``draw``.
+    """
     info = info_of(model)
-    write_atomic(path, drawing_of(info).film([visible(info, x) for x in frames], labels))
+    classes = named(labels, whose or model)
+    write_atomic(path, drawing_of(info).film([visible(info, x) for x in frames], classes))
 
 
 def classes_of(

@@ -141,10 +141,9 @@ def to_file(
         return
     labels = output.classes_of(asked, n, wanted, how.get("first", 0), seed)
     if film:
-        output.draw_walk(model, [frame.visible for frame in drawn], path, labels)
+        output.draw_walk(model, [frame.visible for frame in drawn], path, labels, asked)
     elif path.suffix.lower() == ".png":
-        columns = None if label in (None, UNIFORM) else max(1, round(n**0.5))
-        output.draw(model, drawn[-1].x, path, about, labels, columns)
+        output.draw(model, drawn[-1].x, path, about, labels, asked)
     else:
         write = output.write_files if path.suffix == "" else output.write_arrays
         write(model, drawn[-1].x, labels, path, about)

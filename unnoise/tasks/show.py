@@ -11,10 +11,12 @@ from unnoise import recipes
 from unnoise.catalogue import registry
 from unnoise.catalogue.ranges import MOST
 from unnoise.catalogue.schema import among
-from unnoise.core.errors import InputError
+from unnoise.core.errors import DamagedFileError, InputError
+from unnoise.data import prepared
 from unnoise.models import load
 from unnoise.plots import image_metadata
 from unnoise.recipes.load import plain
+from unnoise.system.documents import parsed
 from unnoise.tasks.train import toml
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -42,7 +44,9 @@ def tell(what: str | None = None, name: str | None = None, path: Path | None = N
             return ", ".join(kinds)
         return kind(what, name or kinds[0])
     if path is not None and path.exists():
-        return picture(path) if path.suffix.lower() == ".png" else run(path)
+        if path.suffix.lower() == ".png":
+            return picture(path)
+        return prepared_data(path) if is_prepared(path) else run(path)
     homes = [family for family in registry.families() if what in registry.names(family)]
     if homes:
         raise InputError(f"{what!r} is a {homes[0]}; say: unnoise show {homes[0]} {what}")
@@ -130,9 +134,37 @@ def run(path: Path) -> str:
         labels = f", labels 0 to {info.classes - 1}" if info.classes else ""
         levels = f", {info.levels} levels" if info.levels else ""
         lines.append(f"data {info.name}: {info.count:,} of shape {info.shape}{levels}{labels}")
+        lines += [] if info.labels is None else [info.labels.told(150)]
         lines.append(f"licence of the data: {info.licence}")
     sampling = {} if model.sampling is None else {"sampling": plain(model.sampling)}
     return "\n".join([*lines, "", toml({"model": registry.spec(model), **sampling}).rstrip()])
+
+
+def is_prepared(path: Path) -> bool:
+    """Whether a folder holds data that ``unnoise prepare`` stored."""
+    file = path / "manifest.json"
+    if not file.is_file() or (path / "recipe.toml").exists():
+        return False
+    document = parsed(file.read_bytes(), str(file))
+    return isinstance(document, dict) and document.get("kind") == "pictures"
+
+
+def prepared_data(path: Path) -> str:
+    """The pictures of a prepared folder: how many, of what shape and classes."""
+    parts = {"train": prepared(str(path), check=False)}
+    try:
+        parts["test"] = prepared(str(path), "test", check=False)
+    except DamagedFileError:
+        raise
+    except InputError:  # nothing was held out
+        pass
+    return "\n".join(
+        [
+            f"{path}: prepared data; train on it by: unnoise train RECIPE --data {path}",
+            table([(split, repr(data)) for split, data in parts.items()]),
+            f"licence of the data: {parts['train'].info.licence}",
+        ]
+    )
 
 
 def table(rows: list[tuple[str, str]]) -> str:

@@ -12,7 +12,7 @@ import tomli_w
 import torch
 
 from unnoise.catalogue.weights import at_most
-from unnoise.core.errors import InputError, Interrupted, short, within
+from unnoise.core.errors import InputError, Interrupted, line_within, short, within
 from unnoise.data import Dataset
 from unnoise.data.pictures.images import told
 from unnoise.data.places import data_table
@@ -51,8 +51,9 @@ class Prepared:
         """Its data and its model, in a line."""
         info, model = self.data.info, self.tables["model"]
         kinds = [f"{k} {model[k]['kind']}" for k in ("network", "process", "head") if k in model]
-        what = f"{info.count:,} of shape {info.shape}"
-        return f"data {info.name}: {what}; {model['kind']}: {', '.join(kinds)}"
+        classes = "" if info.labels is None else f", {info.labels.told(60)}"
+        what = f"{info.count:,} of shape {info.shape}{classes}"
+        return line_within(f"data {info.name}: {what}; {model['kind']}: {', '.join(kinds)}")
 
 
 def changes_of(data: str | None, given: Sequence[str], short: Mapping[str, Any]) -> dict[str, Any]:

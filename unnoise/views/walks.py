@@ -20,7 +20,7 @@ from unnoise.networks import null_condition
 from unnoise.plots import Plane, animate, evenly, panels
 from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
 from unnoise.spaces import InPlane, display_of
-from unnoise.tasks.output import drawable, drawing_of, info_of, size_of, visible
+from unnoise.tasks.output import drawable, drawing_of, info_of, named, size_of, visible
 from unnoise.views.base import (
     Drawn,
     Unconditional,
@@ -264,4 +264,6 @@ def states_picture(
     process = model.process
     shown = [drawable(process, size, t) * x for t, x in states]
     captions = [f"{a:.0f}°" for a in degrees(process, size, torch.stack([t for t, _ in states]))]
-    return drawing_of(info).strip([visible(info, x) for x in shown], captions, None, labels)
+    return drawing_of(info).strip(
+        [visible(info, x) for x in shown], captions, None, named(labels, model)
+    )
