@@ -78,7 +78,7 @@ def draw_all(model: OdeModel, folder: Path) -> list[tuple[Path, str]]:
     classes = info.classes or 1
     samples, walk, walking = (folder / n for n in ("samples.png", "denoising.png", "walk.gif"))
     draw(model, model.sample(8 * classes), samples, {"what": "samples", "seed": 0}, columns=classes)
-    frames = list(sample.frames(model, classes))
+    frames = sample.frames(model, classes)
     few = [frames[i] for i in evenly(len(frames), 10)]
     captions = [f"sigma {frame.sigma:.2g}" for frame in few]
     shown = strip([info.to_bytes(frame.visible) for frame in few], captions)

@@ -134,6 +134,7 @@ def train(
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
     track: Sequence[Tracker] = (),
+    progress: bool | None = None,
 ) -> Model:
     """Train by a recipe and keep everything in one folder.
 
@@ -148,6 +149,7 @@ def train(
         threads: CPU threads; None chooses.
         listeners: called with every event, beside the folder's own.
         track: where the figures go beside metrics.jsonl: ``TensorBoard()``, ``WandB()``.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
     Returns:
         The trained model.
@@ -207,6 +209,7 @@ def train(
             threads=threads,
             listeners=[record, *own, *track, *listeners],
             begun=begun,
+            progress=progress,
         )
     except Interrupted as stop:
         again = f"Go on with: unnoise train {folder}/recipe.toml --out {folder} --resume"

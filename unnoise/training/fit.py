@@ -16,9 +16,11 @@ from unnoise.data import Dataset
 from unnoise.models.base import Model
 from unnoise.models.files import check
 from unnoise.system import parallel
+from unnoise.system.progress import Count, counting
 from unnoise.system.signals import Stop, stoppable
 from unnoise.training import checkpoints
 from unnoise.training.events import Began, Ended, Event, Listener, Paused, Saved, Stepped, Warned
+from unnoise.training.forecast import Forecast
 from unnoise.training.lock import held
 from unnoise.training.resources import choose, peak
 from unnoise.training.run import Run
@@ -37,6 +39,7 @@ def fit(
     listeners: Sequence[Listener] = (),
     threads: int | None = None,
     begun: Callable[[Run], None] | None = None,
+    progress: bool | None = None,
     **changes: Any,
 ) -> Model:
     """Train a model; at the end it holds the averaged weights (EMA).
@@ -53,6 +56,7 @@ def fit(
         threads: CPU threads; None chooses (see ``resources.choose``).
         begun: called once before the first step, when everything was checked and ``out`` is ours;
             what it raises ends the training.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
     Returns:
         The same model, in evaluation mode.
@@ -79,7 +83,7 @@ def fit(
     parallel.join()
     if parallel.rank() > 0:
         folder = None  # process 0 alone reads and writes
-    with held(folder):
+    with held(folder), counting("training", settings.steps, "steps", progress) as count:
         if folder is not None and not resume and any((folder / name).exists() for name in _OURS):
             raise InputError(
                 f"{folder} already holds a run. Go on with it by resume=True, or choose another "
@@ -88,8 +92,10 @@ def fit(
         try:
             with parallel.watched():
                 run = Run(model, data, settings, folder, wanted)
-                tell = partial(_tell, run, listeners, set[tuple[int, type]]())
-                return _fit(run, resume, tell, threads, begun, kept=out is not None)
+                forecast = Forecast(settings.steps, settings.batch, listeners)
+                told = [partial(_count, count), *map(forecast.timed, listeners)]
+                tell = partial(_tell, run, told, set[tuple[int, type]]())
+                return _fit(run, resume, tell, forecast, threads, begun, kept=out is not None)
         except PeerError as error:
             steps = [] if folder is None else checkpoints.steps_of(folder)
             saved = f" The state of step {steps[0]} is saved." if steps else ""
@@ -134,10 +140,19 @@ def _tell(
                 _tell(run, others, said, Warned(text, run.step))
 
 
+def _count(count: Count, event: Event, run: Run) -> None:
+    """Listener that shows the progress of the steps."""
+    if isinstance(event, Began):
+        count(event.step, left=event.seconds)
+    elif isinstance(event, Stepped):
+        count(event.step, event.told, event.left)
+
+
 def _fit(
     run: Run,
     resume: bool,
     tell: Callable[[Event], None],
+    forecast: Forecast,
     threads: int | None,
     begun: Callable[[Run], None] | None,
     kept: bool,
@@ -162,7 +177,7 @@ def _fit(
         begun(run)
     before = torch.get_num_threads()
     try:
-        _train(run, run.threads or None if threads is None else threads, tell, kept)
+        _train(run, run.threads or None if threads is None else threads, tell, forecast, kept)
     finally:
         run.feed.close()
         torch.set_num_threads(before)
@@ -170,7 +185,13 @@ def _fit(
     return model.eval()
 
 
-def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: bool) -> None:
+def _train(
+    run: Run,
+    threads: int | None,
+    tell: Callable[[Event], None],
+    forecast: Forecast,
+    kept: bool,
+) -> None:
     """The steps. Where nothing is kept, Ctrl-C is not held back to save."""
     settings, model = run.settings, run.model
     run.layout.trained.train()
@@ -178,6 +199,7 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
     before, asked = run.threads, run.micro_batch
     run.threads, run.why, seconds = choose(run.trial, threads)
     run.why = "as before the stop" if run.threads == before else run.why
+    forecast.begin(run, seconds)
     tell(
         Began(
             run.step,
@@ -186,7 +208,7 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
             run.threads,
             run.why,
             run.accelerator.device.type,
-            seconds * (settings.steps - run.step),
+            forecast.left(run.step, run.step),
             peak(run.accelerator.device),
         )
     )
@@ -196,7 +218,6 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
         run.meet()
         parallel.alone(lambda: tell(Paused(run.step, settings.steps, again=True)))
     began, worked = time.perf_counter(), time.process_time()
-    pace = _Pace(settings.batch)
     with stoppable() if kept else nullcontext(Stop()) as stop:
         while run.step < settings.steps:
             before = run.micro_batch
@@ -205,8 +226,7 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
                 tell(Warned(_fewer(run, before), run.step))
             if outcome.skipped:
                 tell(Warned(outcome.skipped, run.step))
-            rate = pace.tick()
-            left = (settings.steps - run.step) * settings.batch / rate
+            rate, left = forecast.stepped(), forecast.left(run.step, run.step - 1)
             lr = settings.rate(run.step - 1)
             stepped = Stepped(run.step, settings.steps, outcome, lr, rate, left)
             if parallel.together():
@@ -259,19 +279,6 @@ def _fewer(run: Run, before: int) -> str:
         f"memory ran out with {before} examples at once; from here on {run.micro_batch} at a time "
         "(equal up to rounding)."
     )
-
-
-class _Pace:
-    """Examples a second, over about the last hundred steps."""
-
-    def __init__(self, batch: int) -> None:
-        self.batch, self.seconds, self.last = batch, 0.0, time.perf_counter()
-
-    def tick(self) -> float:
-        now = time.perf_counter()
-        spent, self.last = now - self.last, now
-        self.seconds = spent if not self.seconds else self.seconds + 0.02 * (spent - self.seconds)
-        return self.batch / max(self.seconds, 1e-9)
 
 
 def _check(model: Model, data: Dataset) -> None:
