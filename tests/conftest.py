@@ -1,10 +1,18 @@
 """Options of the whole suite."""
 
+import math
+
 import pytest
 import torch
 
+from tests.terminal import eager, file, terminal, time  # noqa: F401  (fixtures)
+from unnoise.system import progress
+
 # The contracts are tests that live in the package; their asserts deserve messages too.
 pytest.register_assert_rewrite("unnoise.testing")
+
+# However slow the machine, what a command says in a test is no more than it says on a quick one.
+progress.FIRST = math.inf
 
 # Two workers on two cores: one thread each, or both crawl.
 torch.set_num_threads(1)

@@ -36,6 +36,7 @@ _NAMES = {
     "processes": """
         Cosine DDPMChain EDM GaussianProcess ItoSDE Rectified SDE SMLDChain SubVP VE VP
     """,
+    "system.progress": "progress",
     "tasks": "evaluate train",
     "tasks.sheet": "Sheet show",
     "solvers": """

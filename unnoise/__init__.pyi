@@ -93,6 +93,7 @@ from unnoise.solvers import langevin as langevin
 from unnoise.solvers import trajectory as trajectory
 from unnoise.spaces.display import Display as Display
 from unnoise.spaces.moments import Moments as Moments
+from unnoise.system.progress import progress as progress
 from unnoise.tasks import evaluate as evaluate
 from unnoise.tasks import train as train
 from unnoise.tasks.sheet import Sheet as Sheet

@@ -28,14 +28,16 @@ def average(
     Example: unnoise average runs/digits --width 0.07 -o wide.safetensors
     """
     from unnoise.models import save
+    from unnoise.system.progress import counting
     from unnoise.training import read_average
 
     folder = find_run(run)
     if not folder.is_dir():
         raise InputError(f"{run}: averages are kept in the folder of a run; name that.")
-    model = read_average(
-        folder, width=width, half_life=half_life, step=step, plugins=tuple(plugin or ())
-    )
+    with counting("average", shown=not json):
+        model = read_average(
+            folder, width=width, half_life=half_life, step=step, plugins=tuple(plugin or ())
+        )
     named = f"average-{half_life if width is None else width:g}.safetensors"
     target = folder / named if out is None else Path(out)
     if out is not None and target.exists():

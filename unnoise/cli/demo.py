@@ -17,15 +17,14 @@ def demo(
 
     Example: unnoise demo
     """
-    from contextlib import closing
-
-    from unnoise.cli.progress import Progress
+    from unnoise.cli.events import Printed
     from unnoise.tasks.demo import demo as run
     from unnoise.tasks.show import table
 
     voice.say("training on 1,200 real digits of 8x8 pixels (scikit-learn's, shipped inside)")
-    with closing(Progress(voice.silent)) as progress:
-        shown = run(out, seed=seed, threads=threads, listeners=(progress,), say=voice.say)
+    with voice.working("demo"):
+        printed = Printed(voice.silent)
+        shown = run(out, seed=seed, threads=threads, listeners=(printed,), say=voice.say)
     pictures = table([(str(path), what) for path, what in shown.pictures])
     voice.say(table(figures(shown.figures)), "pictures:", pictures)
     voice.say(f"go on:\n  unnoise sample {out} -n 16 --label 3 -o threes.png")

@@ -42,25 +42,24 @@ def edit(
 
     Example: unnoise edit runs/digits seven.png --inpaint --mask lower.png --method repaint
     """
-    from unnoise.cli.progress import counted
     from unnoise.tasks import edit as task
     from unnoise.tasks.output import check_target
 
     asked = {"inpaint": inpaint, "colorize": colorize, "upscale": upscale, "deblur": deblur}
     asked |= {"vary": vary, "between": between, "relabel": relabel}
     name, to = task.chosen(asked, files, mask, walk.guide)
-    model = machine.load(run, "Walks")
-    if out is not None and check_target(Path(out)) != ".png":
-        raise InputError(f"{out}: an edit is shown as one .png; give it that suffix.")
     words = {"label": label, "relabel": relabel, "guidance": walk.guidance, "guide": walk.guide}
     words |= {"method": method, "std": std, "solver": walk.solver, "steps": walk.steps}
     about = {"model": run, "edit": f"--{name}", "files": files, "n": n, "seed": seed}
     about |= {name: word for name, word in words.items() if word is not None}
-    way = () if name in task.BY_ODE else (made("imputation", method, "--method"), std)
-    how = walk.keywords(machine) | ({} if name in task.BY_ODE else {"seed": seed})
-    job = task.JOBS[name](to, model, *way)
-    with counted("pictures", voice.silent or between) as done:
-        edits = task.edit(model, files[:1] if between else files, job, n, done, label, **how)
-    target = inside(run, "edits") if out is None else Path(out)
-    task.draw(model, edits, target, about)
+    with voice.working("edit"):
+        model = machine.load(run, "Walks")
+        if out is not None and check_target(Path(out)) != ".png":
+            raise InputError(f"{out}: an edit is shown as one .png; give it that suffix.")
+        way = () if name in task.BY_ODE else (made("imputation", method, "--method"), std)
+        how = walk.keywords(machine) | ({} if name in task.BY_ODE else {"seed": seed})
+        job = task.JOBS[name](to, model, *way)
+        edits = task.edit(model, files[:1] if between else files, job, n, label, **how)
+        target = inside(run, "edits") if out is None else Path(out)
+        task.draw(model, edits, target, about)
     voice.finish(f"wrote {target}", {"wrote": str(target), "files": len(files), "n": n})

@@ -41,12 +41,13 @@ def evaluate(
     from unnoise.tasks.evaluate import to_file
     from unnoise.tasks.show import table
 
-    model = machine.load(run, None)
-    parallel.join()
-    changes = {"count": n, "seed": seed, "likelihood": nll, "metrics": metrics_of(metrics)}
-    how = walk.keywords(machine, grid)
-    path = home_of(run) / "metrics.json" if out is None else Path(out)
-    found = to_file(model, path, changes, how, data=data, against=against, name=run)
+    with voice.working("evaluate"):
+        model = machine.load(run, None)
+        parallel.join()
+        changes = {"count": n, "seed": seed, "likelihood": nll, "metrics": metrics_of(metrics)}
+        how = walk.keywords(machine, grid)
+        path = home_of(run) / "metrics.json" if out is None else Path(out)
+        found = to_file(model, path, changes, how, data=data, against=against, name=run)
     if parallel.rank() > 0:
         return
     voice.say(table(figures(found)), f"  {found['protocol']}")

@@ -36,10 +36,11 @@ def likelihood(
     """
     from unnoise.tasks import likelihood as task
 
-    model = machine.load(run, "HasLikelihood")
-    folder = home_of(run) if out is None else Path(out)
-    changes = {"likelihood_sigma": sigma, "likelihood_steps": steps, "likelihood_draws": draws}
-    how = {**changes, "divergence": task.divergence(probes, gaussian, exact)}
-    found, path, arrays = task.likelihood(model, folder, data, how, n, seed, bound)
+    with voice.working("likelihood"):
+        model = machine.load(run, "HasLikelihood")
+        folder = home_of(run) if out is None else Path(out)
+        changes = {"likelihood_sigma": sigma, "likelihood_steps": steps, "likelihood_draws": draws}
+        how = {**changes, "divergence": task.divergence(probes, gaussian, exact)}
+        found, path, arrays = task.likelihood(model, folder, data, how, n, seed, bound)
     voice.say(*task.told(found, bound))
     voice.finish(f"wrote {path} and {arrays}", {"wrote": str(path), **found})

@@ -4,6 +4,7 @@ import json
 import re
 import time
 from collections import defaultdict
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -13,6 +14,7 @@ from typer import Argument, Option
 
 from unnoise.catalogue.ranges import MOST_THREADS
 from unnoise.core.errors import InputError, short
+from unnoise.system.progress import Count, aside, counting
 
 RUN = Argument(help="Folder of a run, a name in runs/, or a .safetensors file.")
 SEED = Option(0, help="Same seed, same samples, to the bit.")
@@ -70,10 +72,15 @@ class Voice:
         """Whether nothing but the last line is printed."""
         return self.quiet or self.json
 
+    def working(self, what: str, unit: str = "") -> AbstractContextManager[Count]:
+        """Context: what takes long is seen on stderr, in a file by a line now and then."""
+        return counting(what, unit=unit, shown=not self.silent)
+
     def say(self, *lines: str) -> None:
         """Lines for people."""
-        for line in () if self.silent else lines:
-            typer.echo(line)
+        with aside():
+            for line in () if self.silent else lines:
+                typer.echo(line)
 
     def finish(self, what: str, record: dict[str, Any]) -> None:
         """The last line of a verb: what it wrote."""

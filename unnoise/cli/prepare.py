@@ -31,7 +31,6 @@ def prepare(
 
     Example: unnoise prepare cifar10.zip data/cifar10 --size 32
     """
-    from unnoise.cli.progress import counted
     from unnoise.data import Look, write_index
     from unnoise.data import prepare as run
     from unnoise.data.pictures.images import told
@@ -42,10 +41,11 @@ def prepare(
     if background not in ("white", "black"):
         raise InputError(f"--background {background}: give white or black.")
     if out.endswith(".json"):
-        target = write_index(source, out)
+        with voice.working("prepare"):
+            target = write_index(source, out)
         voice.finish(f"wrote {target}", {"wrote": str(target)})
         return
-    with counted("pictures", voice.silent) as tell:
+    with voice.working("prepare", "pictures") as count:
         report = run(
             source,
             Path(out),
@@ -55,7 +55,7 @@ def prepare(
             bad=bad,
             licence=licence,
             workers=workers or cores(),
-            tell=tell,
+            tell=count.of,
         )
     total = sum(report.counts.values()) + len(report.refused)
     purpose = {"train": "train on", "test": "hold out"}

@@ -33,18 +33,17 @@ def sample(
     """
     import time
 
-    from unnoise.cli.progress import walking
     from unnoise.system import parallel
     from unnoise.tasks.sample import to_file
 
     parallel.join()
-    model = machine.load(run, "Draws")
-    target = inside(run, "samples", f"-s{seed}") if out is None else Path(out)
-    began = time.perf_counter()
-    how = {"first": first, "exact": not fast, **walk.keywords(machine, grid, eta)}
-    names = {"model": run, "guide": walk.guide}
-    with walking(voice.silent) as see:
-        to_file(model, n, target, names, see, seed=seed, label=label, **how)
+    with voice.working("sample"):
+        model = machine.load(run, "Draws")
+        target = inside(run, "samples", f"-s{seed}") if out is None else Path(out)
+        began = time.perf_counter()
+        how = {"first": first, "exact": not fast, **walk.keywords(machine, grid, eta)}
+        names = {"model": run, "guide": walk.guide}
+        to_file(model, n, target, names, seed=seed, label=label, **how)
     seconds = time.perf_counter() - began
     voice.say(f"{n} samples in {seconds:.1f} s")
     record = {"wrote": str(target), "n": n, "seconds": round(seconds, 3)}

@@ -29,6 +29,7 @@ def show(
     from importlib import import_module
 
     from unnoise.catalogue import registry
+    from unnoise.system.progress import counting
     from unnoise.tasks.show import tell
 
     import_module("unnoise.views")  # registers everything
@@ -40,19 +41,23 @@ def show(
     elif out is not None:
         raise InputError("--out is for views of a run: unnoise show runs/moons paths -o paths.png")
     else:
-        typer.echo(tell(what, name, run))
+        with counting("show", shown=True):
+            told = tell(what, name, run)
+        typer.echo(told)
 
 
 def _view(run: str, name: str, out: str | None, data: str | None, machine: Machine) -> list[str]:
     """Draw a view of a run; what it shows, and where."""
     from unnoise.catalogue.registry import spec
+    from unnoise.system.progress import counting
     from unnoise.tasks.output import check_target
     from unnoise.tasks.own_data import own_data
 
     view = made("view", name, "view")
-    model = machine.load(run, "Walks")
-    kind = spec(view)["kind"]
-    target = home_of(run) / f"{kind}{view.suffix}" if out is None else Path(out)
-    if check_target(target) != view.suffix:
-        raise InputError(f"--out {target}: view {kind!r} writes a {view.suffix} file.")
-    return [*view.save(model, own_data(model, "train", data), target), f"wrote {target}"]
+    kind = str(spec(view)["kind"])
+    with counting(f"show {kind}", shown=True):
+        model = machine.load(run, "Walks")
+        target = home_of(run) / f"{kind}{view.suffix}" if out is None else Path(out)
+        if check_target(target) != view.suffix:
+            raise InputError(f"--out {target}: view {kind!r} writes a {view.suffix} file.")
+        return [*view.save(model, own_data(model, "train", data), target), f"wrote {target}"]

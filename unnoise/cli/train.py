@@ -42,9 +42,7 @@ def train(
 
     Example: unnoise train digits --out runs/digits --set training.steps=1500
     """
-    from contextlib import closing
-
-    from unnoise.cli.progress import Progress
+    from unnoise.cli.events import Printed
     from unnoise.tasks.train import assemble, changes_of, check_folder, own_recipe, toml
     from unnoise.tasks.train import train as run
 
@@ -52,7 +50,8 @@ def train(
     changes = changes_of(data, change or (), short)
     start = None if fork is None else find_run(fork)
     source = own_recipe(recipe, out, resume)
-    ready = assemble(source, changes, plugin or (), start, device, quick=quick)
+    with voice.working("reading the data"):
+        ready = assemble(source, changes, plugin or (), start, device, quick=quick)
     if dry_run:
         typer.echo(toml(ready.tables).rstrip())
         return
@@ -60,7 +59,14 @@ def train(
     check_folder(Path(folder), resume)
     voice.say(ready.told())
     trackers = [made("tracker", each, "--track") for each in track or ()]
-    with closing(Progress(voice.silent)) as progress:
-        run(ready, folder, resume=resume, threads=threads, listeners=[progress], track=trackers)
+    run(
+        ready,
+        folder,
+        resume=resume,
+        threads=threads,
+        listeners=[Printed(voice.silent)],
+        track=trackers,
+        progress=not voice.silent,
+    )
     path = f"{folder}/model.safetensors"
     voice.finish(f"wrote {path}", {"model": path, "steps": ready.recipe.training.steps})

@@ -19,9 +19,11 @@ def verify(
     """
     from dataclasses import asdict
 
+    from unnoise.system.progress import counting
     from unnoise.tasks.verify import verify as again
 
-    found = again(find_run(run), steps)
+    with counting("verify", shown=not json):
+        found = again(find_run(run), steps)
     why = "; ".join(found.conditions) or "no condition known here is another"
     if found.differs is not None and not json:
         raise NumbersError(

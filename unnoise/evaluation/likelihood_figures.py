@@ -15,6 +15,7 @@ from unnoise.data import Dataset
 from unnoise.evaluation.metric import Metric
 from unnoise.likelihood import Divergence, Hutchinson, Likelihood, bits_per_dim
 from unnoise.models import HasLikelihood, Model, OdeModel, distributed, needs
+from unnoise.system.progress import counting
 
 
 @register("metric", "likelihood")
@@ -65,9 +66,12 @@ def likelihood(
     how, told = _how(model, settings)
     results: list[Likelihood] = []
     # More draws say nothing new of data that has no levels.
-    for k in range((settings.draws or 1) if info.levels is not None else 1):
-        x, cond = dequantised(model, data, count, seed, k)
-        results.append(distributed.likelihood(able, x, cond, seed + k, **how))
+    draws = (settings.draws or 1) if info.levels is not None else 1
+    with counting("likelihood", draws, "draws") as drawn:
+        for k in range(draws):
+            x, cond = dequantised(model, data, count, seed, k)
+            results.append(distributed.likelihood(able, x, cond, seed + k, **how))
+            drawn()
     log_prob = torch.stack([r.log_prob for r in results])
     each: dict[str, Tensor] = {"log_prob": log_prob.mean(0)}
     found: dict[str, float] = {

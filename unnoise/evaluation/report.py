@@ -22,6 +22,7 @@ from unnoise.evaluation.wasserstein import Frechet
 from unnoise.likelihood import Divergence, Hutchinson
 from unnoise.models import Model
 from unnoise.system import parallel
+from unnoise.system.progress import counting
 
 _MOST = 64
 
@@ -110,7 +111,9 @@ def measure(
 
     def compute(chosen: Iterable[Metric]) -> None:
         for metric in chosen:
-            for name, value in metric(drawn, train, held_out, model, noise).items():
+            with counting(type(metric).__name__):
+                figures = metric(drawn, train, held_out, model, noise)
+            for name, value in figures.items():
                 if name in {*found, "count", "protocol", "sampling"}:
                     raise InputError(f"metric {short(metric)}: {short(name)} is there already.")
                 found[name] = known(value)

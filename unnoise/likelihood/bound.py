@@ -14,6 +14,7 @@ from unnoise.likelihood.bits import Bits, bits_per_dim
 from unnoise.likelihood.given import check_answer, check_data
 from unnoise.processes import GaussianProcess
 from unnoise.processes.bound import Bins, decoder_loss, prior_kl, step_kl
+from unnoise.system.progress import counting
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def elbo(
     high: float = 1.0,
     draws: int = 1,
     noise: Noise | None = None,
+    progress: bool | None = None,
 ) -> Bound:
     """Variational bound (ELBO) of ``-log p(x_0)`` for ancestral sampling in ``steps`` steps.
 
@@ -91,6 +93,7 @@ def elbo(
         low, high: ends of the modelled range, for levels.
         draws: states drawn for each term.
         noise: streams for the states; seed 0 and samples 0 ... B-1 when absent.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
     Returns:
         Bound.
@@ -116,13 +119,15 @@ def elbo(
         fresh = noise.child("bound").child(draw).child(number)
         x = process.forward(x0, t).sample(fresh)
         belief = denoiser(x, t, cond)
+        counted()
         if number == 1:
             return decoder_loss(process, x0, belief, x, t, bins)
         return step_kl(process, x0, belief, x, t, (number - 1) / count)
 
-    found = torch.stack(
-        [torch.stack([term(i, k) for i in range(1, count + 1)], 1) for k in range(draws)]
-    )
+    with counting("variational bound", count * draws, "terms", progress) as counted:
+        found = torch.stack(
+            [torch.stack([term(i, k) for i in range(1, count + 1)], 1) for k in range(draws)]
+        )
     sums = found.sum(2)
     error = sums.std(0) / math.sqrt(draws) if draws > 1 else _error_of_one(found[0])
     mean = found.mean(0)

@@ -22,6 +22,7 @@ from unnoise.likelihood.coordinates import coordinates
 from unnoise.likelihood.divergence import Divergence, usual
 from unnoise.likelihood.given import check_answer, check_data
 from unnoise.spaces.moments import Moments
+from unnoise.system.progress import counting
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,7 @@ def log_prob(
     divergence: Divergence | str | None = None,
     noise: Noise | None = None,
     data: Moments | None = None,
+    progress: bool | None = None,
 ) -> Likelihood:
     """Log-likelihood (log-density) of data under a denoiser's probability-flow ODE.
 
@@ -87,6 +89,7 @@ def log_prob(
         noise: streams for the probes; seed 0 and samples 0 ... B-1 when absent.
         data: mean and covariance of the data, for the coordinates of the walk and for the density
             at its end, N(alpha mean, alpha^2 covariance + sigma^2); N(0, sigma^2) when absent.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
     Returns:
         Likelihood, of p at time ``t``.
@@ -113,16 +116,18 @@ def log_prob(
     directions = rule.directions(y, noise.child("probe"))
     total: Tensor | None = None
     slopes: list[Tensor] = []
-    for i, weight in enumerate(_gregory(steps)):
-        with torch.enable_grad():
-            state = ahead.detach().requires_grad_()
-            slope = frame.slope(state, i, cond)
-            change = rule(slope, state, directions).double() * (weight * frame.step)
-        total = change if total is None else total + change
-        slopes = [slope.detach(), *slopes[:3]]
-        if i:
-            y = adams(y, AGAIN[min(i, 3) - 1], slopes, frame.step)
-        ahead = adams(y, AHEAD[min(i, 2)], slopes, frame.step)
+    with counting("likelihood", steps + 1, "calls", progress) as count:
+        for i, weight in enumerate(_gregory(steps)):
+            with torch.enable_grad():
+                state = ahead.detach().requires_grad_()
+                slope = frame.slope(state, i, cond)
+                change = rule(slope, state, directions).double() * (weight * frame.step)
+            total = change if total is None else total + change
+            slopes = [slope.detach(), *slopes[:3]]
+            if i:
+                y = adams(y, AGAIN[min(i, 3) - 1], slopes, frame.step)
+            ahead = adams(y, AHEAD[min(i, 2)], slopes, frame.step)
+            count()
     latent = frame.outward(y)
     assert total is not None
     scale = frame.log_scale(-1) - frame.log_scale(0)

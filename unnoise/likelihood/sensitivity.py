@@ -8,6 +8,7 @@ from torch import Tensor
 
 from unnoise.core.condition import Condition
 from unnoise.likelihood.flow_ode import log_prob
+from unnoise.system.progress import counting
 
 
 @dataclass(frozen=True)
@@ -38,13 +39,14 @@ def sensitivity(
     *,
     t: float | None = None,
     steps: int = 128,
+    progress: bool | None = None,
     **how: Any,
 ) -> Sensitivity:
     """Sensitivity of log p, recomputed with one setting changed at a time: four likelihoods.
 
     Arguments:
         denoiser: a GaussianDenoiser.
-        x, cond, t, steps, how: as in ``log_prob``.
+        x, cond, t, steps, progress, how: as in ``log_prob``.
     """
     process = denoiser.process
     begin = process.t_min if t is None else t
@@ -54,12 +56,15 @@ def sensitivity(
 
     def ask(**other: Any) -> Tensor:
         changed = {"t": begin, "steps": steps, **other}
-        return log_prob(denoiser, x, cond, **changed, **how).log_prob
+        found = log_prob(denoiser, x, cond, **changed, **how).log_prob
+        count()
+        return found
 
-    plain = ask()
-    return Sensitivity(
-        steps=float((ask(steps=max(1, steps // 2)) - plain).mean()),
-        end=float((ask(end=level(process.t_max, 0.5)) - plain).mean()),
-        begin=float((ask(t=level(begin, 2.0)) - plain).mean()),
-        count=len(x),
-    )
+    with counting("sensitivity", 4, "likelihoods", progress) as count:
+        plain = ask()
+        return Sensitivity(
+            steps=float((ask(steps=max(1, steps // 2)) - plain).mean()),
+            end=float((ask(end=level(process.t_max, 0.5)) - plain).mean()),
+            begin=float((ask(t=level(begin, 2.0)) - plain).mean()),
+            count=len(x),
+        )

@@ -30,6 +30,7 @@ from unnoise.processes import GaussianProcess
 from unnoise.solvers import DormandPrince, Solver, Step, grid, integrate
 from unnoise.spaces.moments import Moments
 from unnoise.system.modes import evaluating, plain_modes, usable
+from unnoise.system.progress import counting
 
 AT_ONCE = 256  # rows whose likelihood is computed together
 _LIKELIHOOD = ("t", "end", "steps", "divergence")
@@ -81,12 +82,18 @@ class OdeModel(Generative, ABC):
 
     @final
     def sample(
-        self, n: int, cond: Condition | None = None, **keywords: Unpack[SampleKeywords]
+        self,
+        n: int,
+        cond: Condition | None = None,
+        *,
+        progress: bool | None = None,
+        **keywords: Unpack[SampleKeywords],
     ) -> Tensor:
         """Draw samples. Sample k of a seed is the same whatever ``n`` and ``first`` are.
 
         Arguments:
             n, cond, keywords: as of ``SampleRequest``.
+            progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
         Returns:
             Modelled values, shape (n, *event), float32; ``model.info.to_bytes`` makes pictures.
@@ -95,7 +102,7 @@ class OdeModel(Generative, ABC):
             InputError: before the first network call, when an argument cannot be used.
             NumbersError: the samples hold NaN or infinite numbers.
         """
-        return self.plan(SampleRequest.of(n, cond, keywords)).sample()
+        return self.plan(SampleRequest.of(n, cond, keywords)).sample(progress=progress)
 
     @final
     def walk(
@@ -105,13 +112,20 @@ class OdeModel(Generative, ABC):
         return self.plan(SampleRequest.of(n, cond, keywords)).walk()
 
     @final
-    def vary(self, x: Tensor, strength: float = 0.5, **keywords: Unpack[SampleKeywords]) -> Tensor:
+    def vary(
+        self,
+        x: Tensor,
+        strength: float = 0.5,
+        *,
+        progress: bool | None = None,
+        **keywords: Unpack[SampleKeywords],
+    ) -> Tensor:
         """Variations of given data: some of the way to noise, and back another way.
 
         Arguments:
             x: modelled values, shape (B, *event).
             strength: share of the way, in angle: near 0 keeps everything, 1 nothing.
-            keywords: as of ``sample``.
+            progress, keywords: as of ``sample``.
 
         Returns:
             One for each, shape (B, *event); another ``seed`` gives others.
@@ -120,7 +134,7 @@ class OdeModel(Generative, ABC):
             Meng et al., SDEdit, ICLR 2022, algorithm 1.
         """
         check_data(x, "the data to vary", self.shape)
-        return self.sample(len(x), **{**keywords, "near": (x, strength)})
+        return self.sample(len(x), progress=progress, **{**keywords, "near": (x, strength)})
 
     # -- likelihood -----------------------------------------------------------------------------
 
@@ -134,6 +148,7 @@ class OdeModel(Generative, ABC):
         seed: int = 0,
         guidance: Guidance | float = 1.0,
         first: int = 0,
+        progress: bool | None = None,
         **how: Any,
     ) -> Likelihood:
         """Log-density of modelled values by the probability-flow ODE.
@@ -144,17 +159,22 @@ class OdeModel(Generative, ABC):
             seed: of the probes.
             guidance: of the law that is asked about; 1 is the one that was trained.
             first: number of the first row, among whose probes it takes its own.
+            progress: whether a line shows how far it is, as of ``unnoise.progress``.
             how: ``t``, ``end``, ``steps`` and ``divergence`` of ``unnoise.log_prob``.
         """
         check_keywords("likelihood", how, _LIKELIHOOD)
         first = whole(first, "first", 0, LAST_SAMPLE)
         results: list[Likelihood] = []
-        with self._given(x, cond, label, guidance) as (x, cond, denoiser):
+        with (
+            self._given(x, cond, label, guidance) as (x, cond, denoiser),
+            counting("likelihood", -(-len(x) // AT_ONCE), "parts", progress) as count,
+        ):
             for rows in torch.arange(len(x)).split(AT_ONCE):
                 some = None if cond is None else cond[rows]
                 noise = Noise(seed, (rows + first).tolist())
                 found = log_prob(denoiser, x[rows], some, noise=noise, data=self.moments(), **how)
                 results.append(found)
+                count()
         parts = [(each.log_prob, each.standard_error, each.latent) for each in results]
         values, errors, latents = (torch.cat(part) for part in zip(*parts, strict=True))
         return Likelihood(values, errors, latents, results[0].calls)
@@ -196,7 +216,8 @@ class OdeModel(Generative, ABC):
         Arguments:
             x: modelled values, shape (B, *event).
             cond, label, seed: as in ``likelihood``.
-            how: ``steps`` and ``draws`` of ``unnoise.elbo``; levels are those of the model's data.
+            how: ``steps``, ``draws`` and ``progress`` of ``unnoise.elbo``; levels are those of the
+                model's data.
         """
         check_keywords("elbo", how, _BOUND)
         if self.space.ends is not None:
@@ -216,7 +237,7 @@ class OdeModel(Generative, ABC):
             cond: conditions, one row for each.
             how: ``label`` and ``guidance`` as in ``likelihood``; ``solver``, one that walks both
                 ways (default ``DormandPrince()``); ``steps`` between the ends, even in log SNR, of
-                which a solver with steps of its own needs one.
+                which a solver with steps of its own needs one; ``progress`` as in ``sample``.
 
         Returns:
             The state at t = 1, shape (B, *event).
@@ -233,12 +254,15 @@ class OdeModel(Generative, ABC):
         return self._carry(latent, cond, False, **how)
 
     @final
-    def interpolate(self, x: Tensor, y: Tensor, count: int = 8, **how: Any) -> Tensor:
+    def interpolate(
+        self, x: Tensor, y: Tensor, count: int = 8, *, progress: bool | None = None, **how: Any
+    ) -> Tensor:
         """From ``x`` to ``y`` along a great circle of their latents, decoded.
 
         Arguments:
             x, y: modelled values, shape (B, *event).
             count: of them, ends included, at least 2.
+            progress: as of ``sample``.
             how: as in ``encode``.
 
         Returns:
@@ -252,9 +276,14 @@ class OdeModel(Generative, ABC):
             check_data(end, "the data", self.shape)
         if len(x) != len(y):
             raise InputError(f"between {len(x)} and {len(y)} data: give two batches of one shape.")
-        a, b = self.encode(x, **how), self.encode(y, **how)
-        shares = torch.linspace(0, 1, count).tolist()
-        return torch.stack([self.decode(slerp(a, b, share), **how) for share in shares])
+        with counting("interpolating", count + 2, "walks", progress) as walked:
+            a, b = self.encode(x, **how), self.encode(y, **how)
+            walked(2)
+            way: list[Tensor] = []
+            for share in torch.linspace(0, 1, count).tolist():
+                way.append(self.decode(slerp(a, b, share), **how))
+                walked()
+        return torch.stack(way)
 
     @final
     def _carry(
@@ -267,6 +296,7 @@ class OdeModel(Generative, ABC):
         guidance: Guidance | float = 1.0,
         solver: Solver | str = DormandPrince(),
         steps: int = 1,
+        progress: bool | None = None,
         **unknown: Any,
     ) -> Tensor:
         """The state at the other end of the flow: ``outward`` the noise, else the data at t_min."""
@@ -280,7 +310,8 @@ class OdeModel(Generative, ABC):
                 )
             steps = whole(steps, "steps", 1, MOST_STEPS - 1)
             times = grid(self.process, steps + 1)[:-1]
-            found = integrate(used, denoiser, x, times.flip(0) if outward else times, cond)
+            way = times.flip(0) if outward else times
+            found = integrate(used, denoiser, x, way, cond, progress=progress)
             check_answer(found, "the state at the end of the flow", x)
             return found
 

@@ -1,7 +1,6 @@
 """Sampling plans: a request that was checked, resolved and planned once, ready to walk."""
 
 import math
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -23,6 +22,7 @@ from unnoise.models.request import SampleRequest
 from unnoise.solvers import Ancestral, Solver, Step, grid, trajectory
 from unnoise.solvers.base import Leg
 from unnoise.system.modes import usable
+from unnoise.system.progress import Count, counting
 
 if TYPE_CHECKING:
     from unnoise.models.ode_model import OdeModel
@@ -75,21 +75,28 @@ class Plan:
         for _ in range(len(self)):
             # Between two steps grad mode and thread count are the caller's again.
             with self.model.still(self.threads):
-                moved = [next(part) for part in parts]
+                moved = _each(parts)
             beliefs = [step.belief.mean for step in moved if step.belief is not None]
             belief = Normal(torch.cat(beliefs)[:n]) if beliefs else None
             yield replace(moved[0], x=torch.cat([step.x for step in moved])[:n], belief=belief)
 
-    def sample(self, rows: Sequence[int] | None = None) -> Tensor:
+    def sample(self, rows: Sequence[int] | None = None, *, progress: bool | None = None) -> Tensor:
         """Where the walk ends, shape (n, *event), float32; one chunk after another in memory.
+
+        Arguments:
+            rows: as of ``walk``.
+            progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
         Raises:
             NumbersError: the samples hold NaN or infinite numbers.
         """
         n, chunks = self._chunks(rows)
-        with self.model.still(self.threads):
-            # Of a walk only its last step is kept in memory.
-            ends = [deque(self._begin(chunk), maxlen=1).pop().x for chunk in chunks]
+        steps = len(chunks) * len(self)
+        with (
+            self.model.still(self.threads),
+            counting("drawing samples", steps, "steps", progress) as count,
+        ):
+            ends = [_end(self._begin(chunk), count) for chunk in chunks]
         x = torch.cat(ends)[:n]
         if not bool(torch.isfinite(x).all()):
             raise NumbersError(
@@ -126,6 +133,26 @@ class Plan:
         return trajectory(
             self.solver, self.denoiser, x, self.times, cond, noise.child("walk"), legs=self.legs
         )
+
+
+def _each(parts: Sequence[Iterator[Step]]) -> list[Step]:
+    """The next step of every chunk: a unit of whoever counts the walk's steps."""
+    moved: list[Step] = []
+    with counting("drawing samples", len(parts), "chunks", False) as count:
+        for part in parts:
+            moved.append(next(part))
+            count()
+    return moved
+
+
+def _end(walk: Iterator[Step], count: Count) -> Tensor:
+    """Where a walk ends; of its steps only the last is kept in memory."""
+    x = next(walk).x
+    count()
+    for step in walk:
+        x = step.x
+        count()
+    return x
 
 
 def plan(model: "OdeModel", request: SampleRequest, denoiser: GaussianDenoiser | None) -> Plan:

@@ -16,6 +16,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
 from unnoise.spaces.moments import Moments
+from unnoise.system.progress import counting
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +276,17 @@ def integrate(
     cond: Condition | None = None,
     noise: Noise | None = None,
     data: Moments | None = None,
+    *,
+    progress: bool | None = None,
 ) -> Tensor:
-    """The last state of ``trajectory``, shape (B, *event); same arguments."""
-    for step in trajectory(solver, denoiser, x, times, cond, noise, data):
-        x = step.x
+    """The last state of ``trajectory``, shape (B, *event).
+
+    Arguments:
+        solver, denoiser, x, times, cond, noise, data: as of ``trajectory``.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
+    """
+    with counting("walking", len(times) - 1, "steps", progress) as count:
+        for step in trajectory(solver, denoiser, x, times, cond, noise, data):
+            x = step.x
+            count()
     return x

@@ -8,6 +8,7 @@ from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.evaluation import Evaluation
+from unnoise.system.progress import counting
 from unnoise.tasks.own_data import own_data
 
 LEVELS = 9
@@ -38,13 +39,15 @@ def classify(model: Any, settings: Evaluation, held_out: Dataset | None = None) 
     low, high = process.angle(ends).tan().log().tolist()
     noise = Noise(settings.seed, range(count)).child("classify")
     levels, right, nats = torch.linspace(low, high, LEVELS).exp().tolist(), [], []
-    for i, level in enumerate(levels):
-        t = process.time(torch.tensor(level, dtype=torch.float64).atan())
-        x = process.forward(batch.x, t).sample(noise.child(i))
-        with torch.no_grad():
-            found = torch.cat([model.log_probs(part, t) for part in x.split(256)])
-        right.append(float((found.argmax(1) == batch.label).double().mean()))
-        nats.append(-float(found.gather(1, batch.label[:, None]).double().mean()))
+    with counting("classifying", LEVELS, "levels") as done:
+        for i, level in enumerate(levels):
+            t = process.time(torch.tensor(level, dtype=torch.float64).atan())
+            x = process.forward(batch.x, t).sample(noise.child(i))
+            with torch.no_grad():
+                found = torch.cat([model.log_probs(part, t) for part in x.split(256)])
+            right.append(float((found.argmax(1) == batch.label).double().mean()))
+            nats.append(-float(found.gather(1, batch.label[:, None]).double().mean()))
+            done()
     return {
         "protocol": f"classifier, {count} held-out examples of {data.info.name}, each at "
         f"{LEVELS} levels of noise",

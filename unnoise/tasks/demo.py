@@ -81,7 +81,7 @@ def draw_all(model: OdeModel, folder: Path) -> list[tuple[Path, str]]:
     each = classes_of(model, 8 * classes, UNIFORM)
     x = model.sample(8 * classes, label=UNIFORM)
     draw(model, x, samples, {"what": "samples", "seed": 0}, each)
-    frames = list(sample.frames(model, classes, label=UNIFORM))
+    frames = sample.frames(model, classes, label=UNIFORM)
     few = [frames[i] for i in evenly(len(frames), 10)]
     captions = [f"sigma {frame.sigma:.2g}" for frame in few]
     shown = strip([info.to_bytes(frame.visible) for frame in few], captions)

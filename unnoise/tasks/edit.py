@@ -18,6 +18,7 @@ from unnoise.models import Imputation, Measurement, OdeModel
 from unnoise.operators import Blur, Downscale, Grey, Mask, Operator, Projection
 from unnoise.plots import save_image, sheet
 from unnoise.spaces import Picture, display_of
+from unnoise.system.progress import counting
 from unnoise.tasks import output
 from unnoise.tasks.output import info_of
 
@@ -192,7 +193,6 @@ def edit(
     files: Sequence[str | Path],
     job: Job,
     count: int = 4,
-    done: Callable[[int, int], None] = lambda done, total: None,
     label: str | None = None,
     **how: Any,
 ) -> list[Edited]:
@@ -203,16 +203,16 @@ def edit(
         files: the pictures.
         job: what to do.
         count: results for each.
-        done: called with (files done, files in all).
         label: class of all, by number or name.
         how: arguments of ``SampleRequest``.
     """
     named = output.whose_labels(model, how.get("guide"))
     how["label"] = None if label is None else info_of(named).label(label)
     found: list[Edited] = []
-    for i, file in enumerate(files):
-        found.append(job.edit(model, Path(file), count, **how))
-        done(i + 1, len(files))
+    with counting("editing", len(files), "pictures") as done:
+        for file in files:
+            found.append(job.edit(model, Path(file), count, **how))
+            done()
     return found
 
 

@@ -18,6 +18,7 @@ from unnoise.evaluation.report import measure
 from unnoise.models import Classifies, Draws, Model, Walks, needs
 from unnoise.models.guides import guide_of
 from unnoise.system import parallel
+from unnoise.system.progress import counting
 from unnoise.tasks.classify import classify
 from unnoise.tasks.output import check_json, recipe_of, write_json
 from unnoise.tasks.own_data import own_data
@@ -31,6 +32,7 @@ def evaluate(
     cache: Path | None = None,
     train: Dataset | None = None,
     held_out: Dataset | None = None,
+    progress: bool | None = None,
     **how: Any,
 ) -> dict[str, Any]:
     """Measure a model; see ``unnoise.evaluation`` for what each figure means.
@@ -40,6 +42,7 @@ def evaluate(
         settings: the [evaluation] table.
         cache: folder to keep the trained judge in.
         train, held_out: data sets; the model's own when absent.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
         how: arguments of its ``sample`` (guidance, guide, solver, steps, grid).
 
     Returns:
@@ -65,17 +68,18 @@ def evaluate(
     known = guide_of(guide).labels or model.labels
     cond = conditions_of(model, held_out, count)
     asked = None if known is None or cond is not None else known.shares_of(count)
-    x = draw(model, count, cond, label=asked, seed=settings.seed, **how)
-    told = Condition(asked) if cond is None and asked is not None else cond
-    drawn = Samples(info, x.cpu(), told)
-    found = measure(
-        settings.chosen(),
-        Featured(drawn, info, count),
-        Featured(train, info, most),
-        Featured(held_out, info, most, cache),
-        model,
-        Noise(settings.seed, range(count)).child("metrics"),
-    )
+    with counting("evaluating", shown=progress):
+        x = draw(model, count, cond, label=asked, seed=settings.seed, **how)
+        told = Condition(asked) if cond is None and asked is not None else cond
+        drawn = Samples(info, x.cpu(), told)
+        found = measure(
+            settings.chosen(),
+            Featured(drawn, info, count),
+            Featured(train, info, most),
+            Featured(held_out, info, most, cache),
+            model,
+            Noise(settings.seed, range(count)).child("metrics"),
+        )
     found["sampling"] = {"seed": settings.seed, **_sampling(model, how)}
     return found
 

@@ -12,6 +12,7 @@ from unnoise.models import Draws, Model
 from unnoise.models.conditions import UNIFORM
 from unnoise.plots import loss_curve
 from unnoise.system.memory import with_less
+from unnoise.system.progress import duration
 from unnoise.tasks import output, sample
 from unnoise.tasks.evaluate import evaluate
 from unnoise.training import Began, Ended, Event, MetricsLog, Paused, Run, Saved, Stepped, Warned
@@ -48,6 +49,15 @@ class SampleSheets:
     folder: Path
     every: int | None
 
+    def ahead(self, step: int, steps: int) -> int:
+        """How many sheets are due after a step, one of them after the last."""
+        last = step < steps and (not self.every or steps % self.every > 0)
+        return _ahead(step, steps, self.every) + last
+
+    def calls(self, run: Run) -> float:
+        """Network calls of one sheet, each sample counted."""
+        return sample.calls(run.model, output.sheet_size(run.model))
+
     def __call__(self, event: Event, run: Run) -> None:
         if not isinstance(event, Paused) or not event.due(self.every):
             return
@@ -80,6 +90,16 @@ class Evaluations:
     settings: Evaluation
     every: int | None
 
+    def ahead(self, step: int, steps: int) -> int:
+        """How many evaluations are due after a step."""
+        return _ahead(step, steps, self.every)
+
+    def calls(self, run: Run) -> float:
+        """Network calls of one evaluation, each example counted; a likelihood goes back, too."""
+        asked = self.settings
+        likelihoods = 3 * (asked.likelihood or 0) * asked.likelihood_draws
+        return sample.calls(run.model, asked.count) + likelihoods * (asked.likelihood_steps + 1)
+
     def __call__(self, event: Event, run: Run) -> None:
         if not isinstance(event, Paused) or not self.every or event.step % self.every:
             return
@@ -90,6 +110,10 @@ class Evaluations:
                     work = partial(evaluate, model, self.settings, cache=cache, train=run.data)
                     figures = frugally(model, work)
                     self.log.write({"event": "evaluation", "step": event.step, **figures})
+
+
+def _ahead(step: int, steps: int, every: int | None) -> int:
+    return steps // every - step // every if every else 0
 
 
 @final
@@ -151,20 +175,5 @@ def describe(event: Event) -> str:
 
 def progress_line(event: Stepped) -> str:
     """``step 1,200/3,000  loss 0.214  812 img/s  1m 04s left``."""
-    losses = event.outcome.losses
-    several = "  ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
-    loss = several if len(losses) > 1 else f"loss {event.loss:.4g}"
     done = f"step {event.step:,}/{event.steps:,}"
-    return f"{done}  {loss}  {event.rate:,.0f} img/s  {duration(event.left)} left"
-
-
-def duration(seconds: float) -> str:
-    """``45s``, ``3m 05s``, ``2h 10m``, ``3d 4h``."""
-    minutes, s = divmod(round(seconds), 60)
-    hours, m = divmod(minutes, 60)
-    days, h = divmod(hours, 24)
-    if days:
-        return f"{days}d {h}h"
-    if hours:
-        return f"{hours}h {m:02d}m"
-    return f"{minutes}m {s:02d}s" if minutes else f"{s}s"
+    return f"{done}  {event.told}  {duration(event.left)} left"

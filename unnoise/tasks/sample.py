@@ -1,18 +1,21 @@
 """Sampling from any model that draws; ``unnoise sample``, sample sheets and evaluation use it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from unnoise.catalogue.registry import member
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError, short
 from unnoise.data import Dataset
+from unnoise.denoisers import Constant, Guidance
 from unnoise.models import Draws, Model, OdeModel, SampleRequest, Walks, distributed, needs
 from unnoise.models.conditions import UNIFORM
 from unnoise.system import parallel
+from unnoise.system.progress import counting
 from unnoise.tasks import output
 
 _OF_A_WALK = ("guidance", "guide", "solver", "steps", "grid", "given", "near")
@@ -25,13 +28,11 @@ class Frame(NamedTuple):
         x: modelled values, shape (n, *event).
         visible: the same, scaled so that noise looks like noise.
         sigma: of the noise that is left.
-        steps: steps so far.
     """
 
     x: Tensor
     visible: Tensor
     sigma: float
-    steps: int
 
 
 def conditions_of(model: Model, data: Dataset, n: int) -> Condition | None:
@@ -59,15 +60,19 @@ def draw(model: Model, n: int, cond: Condition | None = None, **keywords: Any) -
     return distributed.draw(**_at_once(model, n, cond, keywords))
 
 
-def frames(model: Model, n: int, cond: Condition | None = None, **keywords: Any) -> Iterator[Frame]:
+def frames(model: Model, n: int, **keywords: Any) -> list[Frame]:
     """The same step by step where a model walks, and in one frame where it draws at once."""
-    if isinstance(model, Walks):
-        for step in distributed.walk(model.plan(SampleRequest.of(n, cond, _given(keywords)))):
+    if not isinstance(model, Walks):
+        x = distributed.draw(**_at_once(model, n, None, keywords))
+        return [Frame(x, x, 0.0)]
+    plan = model.plan(SampleRequest.of(n, None, _given(keywords)))
+    found: list[Frame] = []
+    with counting("drawing samples", len(plan), "steps") as count:
+        for step in distributed.walk(plan):
             sigma, visible = output.shown(needs(model, OdeModel), step.x, step.s)
-            yield Frame(step.x, visible, sigma, step.index + 1)
-    else:
-        x = distributed.draw(**_at_once(model, n, cond, keywords))
-        yield Frame(x, x, 0.0, 1)
+            found.append(Frame(step.x, visible, sigma))
+            count()
+    return found
 
 
 def _given(keywords: Mapping[str, Any]) -> Any:
@@ -101,12 +106,21 @@ def _wanted(model: Model, label: str | None, sheet: bool) -> int | str | None:
     return label if label == UNIFORM else output.info_of(model).label(label)
 
 
+def calls(model: Model, n: int) -> int:
+    """Network calls that ``n`` samples of a model take, each sample and what pads it counted."""
+    own: Any = model.sampling
+    n = -(-n // (own.chunk or 1)) * (own.chunk or 1) if isinstance(model, Draws) else 0
+    if not isinstance(model, Walks):
+        return n
+    guided = bool(model.reads) and member(Guidance, own.guidance) != Constant(1.0)
+    return n * own.steps * (own.solver.calls or 1) * (1 + guided)
+
+
 def to_file(
     model: Model,
     n: int,
     path: Path,
     names: Mapping[str, Any],
-    see: Callable[[float, int], None] = lambda sigma, steps: None,
     *,
     label: str | None = None,
     seed: int = 0,
@@ -119,7 +133,6 @@ def to_file(
         n: how many.
         path: as ``output.check_target`` allows: .png sheet, .gif film, .npz, or a folder.
         names: what the files call the "model" and, where there is one, the "guide".
-        see: called after each step with the noise that is left, and the steps so far.
         label: class of all, by number or name; "uniform" takes the classes in turn, and so does
             None on a sheet or film; elsewhere None goes by the data's frequencies.
         seed, how: keywords of ``SampleRequest``.
@@ -133,17 +146,15 @@ def to_file(
     about = {"model": names["model"], "n": n, **output.recipe_of(model, how)}
     if how.get("guide") is not None:
         about["guide"] = names["guide"]
-    drawn: list[Frame] = []
-    for frame in frames(model, n, **how):
-        see(frame.sigma, frame.steps)
-        drawn = [*drawn, frame] if film else [frame]
+    walk = frames(model, n, **how) if film else []
+    x = torch.empty(0) if film else draw(model, n, **how)
     if parallel.rank() > 0:
         return
     labels = output.classes_of(asked, n, wanted, how.get("first", 0), seed)
     if film:
-        output.draw_walk(model, [frame.visible for frame in drawn], path, labels, asked)
+        output.draw_walk(model, [frame.visible for frame in walk], path, labels, asked)
     elif path.suffix.lower() == ".png":
-        output.draw(model, drawn[-1].x, path, about, labels, asked)
+        output.draw(model, x, path, about, labels, asked)
     else:
         write = output.write_files if path.suffix == "" else output.write_arrays
-        write(model, drawn[-1].x, labels, path, about)
+        write(model, x, labels, path, about)

@@ -136,6 +136,7 @@ def train(
     threads: int | None = None,
     listeners: Sequence[Listener] = (),
     track: Sequence[Tracker] = (),
+    progress: bool | None = None,
 ) -> Model:
     """Train by a recipe and keep everything in one folder.
 
@@ -150,6 +151,7 @@ def train(
         threads: CPU threads; None chooses.
         listeners: called with every event, beside the folder's own.
         track: where the figures go beside metrics.jsonl: ``TensorBoard()``, ``WandB()``.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
     Returns:
         The trained model.
@@ -209,6 +211,7 @@ def train(
             threads=threads,
             listeners=[record, *own, *track, *listeners],
             begun=begun,
+            progress=progress,
         )
     except Interrupted as stop:
         again = f"Go on with: unnoise train {folder}/recipe.toml --out {folder} --resume"

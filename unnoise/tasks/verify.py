@@ -9,6 +9,7 @@ from typing_extensions import TypedDict
 
 from unnoise.core.errors import InputError, Interrupted
 from unnoise.system.documents import Whole, checked, parsed
+from unnoise.system.progress import counting
 from unnoise.tasks.train import assemble, conditions
 from unnoise.training import Event, Run, Stepped, fit
 from unnoise.training.events import read_metrics
@@ -77,6 +78,7 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
     def listen(event: Event, run: Run) -> None:
         if isinstance(event, Stepped):
             now[event.step] = event.loss
+            count()
             found[:] = [
                 f"{name} was {manifest[name]}, is {value}"
                 for name, value in conditions(run).items()
@@ -86,7 +88,7 @@ def verify(folder: str | Path, steps: int = 20) -> Verified:
                 raise _EnoughError("enough", 0)
 
     threads = manifest["threads"]
-    with contextlib.suppress(_EnoughError):
+    with contextlib.suppress(_EnoughError), counting("verify", last, "steps") as count:
         fit(made.model, made.data, made.recipe.training, listeners=[listen], threads=threads)
     first = next((step for step in sorted(then) if then[step] != now[step]), None)
     at = first or 0  # which no step is

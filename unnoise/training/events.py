@@ -28,7 +28,8 @@ class Began:
         parameters: number of weights.
         threads, why: CPU threads, and the reason for their number.
         device: where it runs.
-        seconds: how long the steps ahead will take, by one tried before.
+        seconds: how long the steps ahead will take, by one tried before, and the sample sheets
+            and evaluations among them.
         memory: bytes held at most so far, the tried step included; 0 where unknown.
     """
 
@@ -51,7 +52,7 @@ class Stepped:
         outcome: losses and logs of every phase, over all processes.
         lr: learning rate of this step.
         rate: examples a second, lately.
-        left: seconds left at that rate.
+        left: seconds left at that rate, with the sheets and evaluations that are due.
     """
 
     step: int
@@ -65,6 +66,13 @@ class Stepped:
     def loss(self) -> float:
         """Mean loss of the first phase; NaN of a step that was left out for it."""
         return next(iter(self.outcome.losses.values()))
+
+    @property
+    def told(self) -> str:
+        """``loss 0.214  812 img/s``; of several phases the loss of each."""
+        losses = self.outcome.losses
+        several = "  ".join(f"{name} {loss:.4g}" for name, loss in losses.items())
+        return f"{several if len(losses) > 1 else f'loss {self.loss:.4g}'}  {self.rate:,.0f} img/s"
 
     @property
     def logs(self) -> dict[str, Tensor]:

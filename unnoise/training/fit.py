@@ -20,9 +20,11 @@ from unnoise.models.files import Kinds, check
 from unnoise.networks import LearnsClasses
 from unnoise.system import parallel
 from unnoise.system.modes import plain_modes
+from unnoise.system.progress import Count, counting
 from unnoise.system.signals import Stop, stoppable
 from unnoise.training import checkpoints
 from unnoise.training.events import Began, Ended, Event, Listener, Paused, Saved, Stepped, Warned
+from unnoise.training.forecast import Forecast
 from unnoise.training.lock import held
 from unnoise.training.resources import choose, peak
 from unnoise.training.run import Run
@@ -41,6 +43,7 @@ def fit(
     listeners: Sequence[Listener] = (),
     threads: int | None = None,
     begun: Callable[[Run], None] | None = None,
+    progress: bool | None = None,
     **changes: Any,
 ) -> Model:
     """Train a model; at the end it holds the averaged weights (EMA).
@@ -58,6 +61,7 @@ def fit(
         threads: CPU threads; None chooses (see ``resources.choose``).
         begun: called once before the first step, when everything was checked and ``out`` is ours;
             what it raises ends the training.
+        progress: whether a line shows how far it is, as of ``unnoise.progress``.
 
     Returns:
         The same model, in evaluation mode.
@@ -82,20 +86,25 @@ def fit(
         brought = _brought(model, data, folder if resume else None)
         with _knowing(model, brought, settings):
             wanted = None if folder is None else check(model)
-        how = partial(_fit, resume=resume, threads=threads, begun=begun, kept=out is not None)
-        return _in_folder(model, brought, settings, folder, wanted, resume, listeners, how)
+        forecast = Forecast(settings.steps, settings.batch, listeners)
+        how = {"threads": threads, "begun": begun, "kept": out is not None}
+        work = partial(_fit, resume=resume, forecast=forecast, **how)
+        with counting("training", settings.steps, "steps", progress) as count:
+            told = [partial(_count, count), *map(forecast.timed, listeners)]
+            return _in_folder(model, brought, settings, folder, wanted, resume, told, work)
 
 
 def _device(model: Model) -> str:
+    """The kind of device that a model is on; what is no model is refused."""
+    if not callable(getattr(model, "phases", None)):
+        raise InputError(
+            f"fit takes a model such as Diffusion(network, process); given {short(model, 40)}."
+        )
     return next((p.device.type for p in model.parameters()), "cpu")
 
 
 def _brought(model: Model, data: Any, resumed: Path | None) -> Dataset:
     """The user's data as a data set that fits the model, as the run that goes on modelled it."""
-    if not callable(getattr(model, "phases", None)):
-        raise InputError(
-            f"fit takes a model such as Diffusion(network, process); given {short(model, 40)}."
-        )
     found = as_dataset(data)
     if resumed is not None:
         found = as_modelled(found, checkpoints.described(resumed))
@@ -175,11 +184,20 @@ def _tell(
                 _tell(run, others, said, Warned(text, run.step))
 
 
+def _count(count: Count, event: Event, run: Run) -> None:
+    """Listener that shows the progress of the steps."""
+    if isinstance(event, Began):
+        count(event.step, left=event.seconds)
+    elif isinstance(event, Stepped):
+        count(event.step, event.told, event.left)
+
+
 def _fit(
     run: Run,
     tell: Callable[[Event], None],
     *,
     resume: bool,
+    forecast: Forecast,
     threads: int | None,
     begun: Callable[[Run], None] | None,
     kept: bool,
@@ -204,7 +222,7 @@ def _fit(
         begun(run)
     before = torch.get_num_threads()
     try:
-        _train(run, run.threads or None if threads is None else threads, tell, kept)
+        _train(run, run.threads or None if threads is None else threads, tell, forecast, kept)
     finally:
         run.feed.close()
         torch.set_num_threads(before)
@@ -212,7 +230,13 @@ def _fit(
     return model.eval()
 
 
-def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: bool) -> None:
+def _train(
+    run: Run,
+    threads: int | None,
+    tell: Callable[[Event], None],
+    forecast: Forecast,
+    kept: bool,
+) -> None:
     """The steps. Where nothing is kept, Ctrl-C is not held back to save."""
     settings, model = run.settings, run.model
     run.layout.trained.train()
@@ -220,6 +244,7 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
     before, asked = run.threads, run.micro_batch
     run.threads, run.why, seconds = choose(run.trial, threads)
     run.why = "as before the stop" if run.threads == before else run.why
+    forecast.begin(run, seconds)
     tell(
         Began(
             run.step,
@@ -228,7 +253,7 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
             run.threads,
             run.why,
             run.accelerator.device.type,
-            seconds * (settings.steps - run.step),
+            forecast.left(run.step, run.step),
             peak(run.accelerator.device),
         )
     )
@@ -238,7 +263,6 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
         run.meet()
         parallel.alone(lambda: tell(Paused(run.step, settings.steps, again=True)))
     began, worked = time.perf_counter(), time.process_time()
-    pace = _Pace(settings.batch)
     with stoppable() if kept else nullcontext(Stop()) as stop:
         while run.step < settings.steps:
             before = run.micro_batch
@@ -247,8 +271,7 @@ def _train(run: Run, threads: int | None, tell: Callable[[Event], None], kept: b
                 tell(Warned(_fewer(run, before), run.step))
             if outcome.skipped:
                 tell(Warned(outcome.skipped, run.step))
-            rate = pace.tick()
-            left = (settings.steps - run.step) * settings.batch / rate
+            rate, left = forecast.stepped(), forecast.left(run.step, run.step - 1)
             lr = settings.rate(run.step - 1)
             stepped = Stepped(run.step, settings.steps, outcome, lr, rate, left)
             if parallel.together():
@@ -301,19 +324,6 @@ def _fewer(run: Run, before: int) -> str:
         f"memory ran out with {before} examples at once; from here on {run.micro_batch} at a time "
         "(equal up to rounding)."
     )
-
-
-class _Pace:
-    """Examples a second, over about the last hundred steps."""
-
-    def __init__(self, batch: int) -> None:
-        self.batch, self.seconds, self.last = batch, 0.0, time.perf_counter()
-
-    def tick(self) -> float:
-        now = time.perf_counter()
-        spent, self.last = now - self.last, now
-        self.seconds = spent if not self.seconds else self.seconds + 0.02 * (spent - self.seconds)
-        return self.batch / max(self.seconds, 1e-9)
 
 
 def _check(model: Model, data: Dataset) -> None:

@@ -18,6 +18,7 @@ from unnoise.models import OdeModel, load, needs
 from unnoise.plots import Curves, Line, Plane, lattice, panels
 from unnoise.processes import GaussianProcess
 from unnoise.solvers import langevin
+from unnoise.system.progress import counting
 from unnoise.views.base import (
     Drawn,
     Unconditional,
@@ -232,7 +233,10 @@ def _langevin(
             steps,
             noise.child("walk"),
         )
-        found += [x / alpha for x in walk]
+        with counting("Langevin dynamics", steps, "steps") as count:
+            for x in walk:
+                found.append(x / alpha)
+                count()
     return torch.stack(found)
 
 

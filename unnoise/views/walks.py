@@ -20,6 +20,7 @@ from unnoise.networks import null_condition
 from unnoise.plots import Plane, animate, evenly, panels
 from unnoise.solvers import DDIM, Ancestral, EulerMaruyama, Heun, Solver, trajectory
 from unnoise.spaces import InPlane, display_of
+from unnoise.system.progress import counting
 from unnoise.tasks.output import drawable, drawing_of, info_of, named, size_of, visible
 from unnoise.views.base import (
     Drawn,
@@ -119,12 +120,14 @@ class Spread(View):
         times = ratio_times(process, size, self.frames).flip(0)
         one = chosen(data, Noise(self.seed, [0]).child("data")).x.expand(self.count, 2)
         pictures = []
-        for t, x in zip(times, forward_walk(process, one, times, noise), strict=True):
-            scale = drawable(process, size, t)
-            heat = density(law, t, view, 1 / scale)
-            sigma = math.tan(float(process.angle(t))) if float(t) else 0.0
-            panel = Plane(view, f"noise {sigma:.2g}", heat, points=scale * x)
-            pictures.append(panels([[panel]], side=400))
+        with counting("drawing", len(times), "frames") as count:
+            for t, x in zip(times, forward_walk(process, one, times, noise), strict=True):
+                scale = drawable(process, size, t)
+                heat = density(law, t, view, 1 / scale)
+                sigma = math.tan(float(process.angle(t))) if float(t) else 0.0
+                panel = Plane(view, f"noise {sigma:.2g}", heat, points=scale * x)
+                pictures.append(panels([[panel]], side=400))
+                count()
         return Drawn(animate(pictures, None, 100, 1500), [])
 
 
@@ -229,9 +232,12 @@ def walk_back(
     cond: object = None,
 ) -> Tensor:
     """All states of a walk, the start among them, shape (T, B, *event)."""
-    with torch.no_grad():
-        steps = trajectory(solver, denoiser, start, times, cond, noise)  # pyright: ignore
-        return torch.stack([start, *(step.x for step in steps)])
+    found = [start]
+    with torch.no_grad(), counting("walking back", len(times) - 1, "steps") as count:
+        for step in trajectory(solver, denoiser, start, times, cond, noise):  # pyright: ignore
+            found.append(step.x)
+            count()
+    return torch.stack(found)
 
 
 def over_time(
