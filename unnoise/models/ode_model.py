@@ -33,8 +33,8 @@ from unnoise.system.modes import evaluating, plain_modes, usable
 from unnoise.system.progress import counting
 
 AT_ONCE = 256  # rows whose likelihood is computed together
-_LIKELIHOOD = ("t", "end", "steps", "divergence")
-_BOUND = ("steps", "draws", "levels", "low", "high")
+_LIKELIHOOD = ("t", "end", "steps", "divergence", "progress")
+_BOUND = ("steps", "draws", "levels", "low", "high", "progress")
 
 
 class OdeModel(Generative, ABC):
