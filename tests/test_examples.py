@@ -28,6 +28,7 @@ def test_every_example_is_here():
         "playground.py",
         "general_sde.py",
         "cifar10_inverse.py",
+        "own.py",
     }
 
 
@@ -86,3 +87,13 @@ def test_playground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in drawn:
         with Image.open(tmp_path / name) as image:
             image.verify()
+
+
+def test_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Circles of radius 1 and 2, by class."""
+    monkeypatch.chdir(tmp_path)
+    start("own.py", "--steps", "60")
+    assert "2 classes" in capsys.readouterr().out
+    with Image.open("runs/circles.png") as image:
+        assert min(image.size) > 100
+    assert Path("runs/circles.safetensors").is_file()

@@ -112,7 +112,8 @@ def test_other_data_in_a_models_values():
     train = TensorDataset("a", rows(300, 2) * 3 + 7)
     other = TensorDataset("b", rows(80, 2)[40:] * 5 - 2)
     seen = as_modelled(other, train.info)
-    assert isinstance(seen, Remodelled) and as_modelled(train, train.info) is train
+    assert as_modelled(train, train.info) is train
+    assert torch.allclose(Remodelled(other, train.info)[:].x, seen[:].x, atol=1e-5)
     wanted = train.info.to_model(other.stored)
     assert torch.allclose(seen[:].x, wanted, atol=1e-6)
     assert not torch.allclose(other[:].x, wanted, atol=0.1)

@@ -123,7 +123,7 @@ def verdict(best: float, last: float, spread: float = 0.1) -> str:
 def test_when_to_stop():
     """Only what is worse beyond chance: three standard errors, one in 700 by chance."""
     said = verdict(0.20, 0.25)
-    assert "lowest at step 600 (0.2)" in said and "--steps 600" in said
+    assert "lowest at step 600 (0.2)" in said and "steps=600" in said
     assert verdict(0.20, 0.201) == "" and verdict(0.20, 0.19) == ""
     assert verdict(0.20, 0.25, spread=1.0) == ""
 

@@ -24,7 +24,13 @@ from unnoise.cli.sample import sample
 from unnoise.cli.show import show
 from unnoise.cli.train import train
 from unnoise.cli.verify import verify
-from unnoise.core.errors import InputError, UnnoiseError, line_within, memory_ran_out
+from unnoise.core.errors import (
+    InputError,
+    UnnoiseError,
+    line_within,
+    memory_ran_out,
+    speaking_of_commands,
+)
 
 app = typer.Typer(
     name="unnoise",
@@ -71,7 +77,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     if os.environ.get("RANK", "0") != "0":  # of several processes one speaks
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     try:
-        with _interruptible():
+        with _interruptible(), speaking_of_commands():
             code = app(words, prog_name="unnoise", standalone_mode=False)
         if code == 130:  # Typer keeps the KeyboardInterrupt to itself
             _say("interrupted.", code)

@@ -2,7 +2,8 @@
 
 import re
 import reprlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, final
 
@@ -58,6 +59,24 @@ class Interrupted(UnnoiseError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+_speaks = {"commands": False}  # which of its two faces a user of this process sees
+
+
+@contextmanager
+def speaking_of_commands() -> Generator[None]:
+    """Context: the user has typed a command; messages name options and not arguments."""
+    before, _speaks["commands"] = _speaks["commands"], True
+    try:
+        yield
+    finally:
+        _speaks["commands"] = before
+
+
+def either(python: str, command: str) -> str:
+    """What to do, in the words of the face that the user sees: an argument, or an option."""
+    return command if _speaks["commands"] else python
 
 
 def memory_ran_out(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """Data in the modelled values of another space: what a trained model is asked about."""
 
+import copy
 from dataclasses import replace
 from typing import final
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from unnoise.core.noise import Noise
 from unnoise.data.base import Batch, DataInfo, Dataset
+from unnoise.data.stored import StoredDataset
 from unnoise.spaces.space import along_channels
 
 
@@ -23,35 +25,15 @@ class Remodelled(Dataset):
     def __init__(self, data: Dataset, like: DataInfo) -> None:
         self.data, self.refused = data, data.refused
         self.stretches, self.together = data.stretches, data.together
-        info = data.info
-        one = torch.ones(1, *info.shape, dtype=torch.float64)
-        ratio = one * along_channels(like.scale, one) / along_channels(info.scale, one)
-        shift = along_channels(like.offset, one) - ratio * along_channels(info.offset, one)
-        self._ratio, self._shift = ratio, shift
-        flat, covariance = ratio.flatten(), info.covariance
-        if covariance is not None:
-            covariance = (flat[:, None] * covariance.double() * flat).float()
-            variance = float(covariance.diagonal().double().mean())
-        else:  # the channels' own variances are not known: those of all, channel by channel
-            variance = float(info.variance * flat.square().mean())
-        self.info = replace(
-            info,
-            offset=like.offset,
-            scale=like.scale,
-            mean=self._moved(info.mean[None])[0],
-            variance=variance,
-            covariance=covariance,
-        )
+        self._ratio, self._shift = _map(data.info, like)
+        self.info = _moved(data.info, like)
 
     def __len__(self) -> int:
         return len(self.data)
 
-    def _moved(self, x: Tensor) -> Tensor:
-        return (self._shift + self._ratio * x.double()).float()
-
     def batch(self, index: Tensor, noise: Noise | None = None) -> Batch:
         found = self.data.batch(index, noise)
-        return Batch(self._moved(found.x), found.cond)
+        return Batch((self._shift + self._ratio * found.x.double()).float(), found.cond)
 
 
 def as_modelled(data: Dataset, like: DataInfo | None) -> Dataset:
@@ -66,4 +48,39 @@ def as_modelled(data: Dataset, like: DataInfo | None) -> Dataset:
     if like is None or info.levels is not None or like.levels is not None:
         return data
     same = (info.offset, info.scale) == (like.offset, like.scale)
-    return data if same or info.shape != like.shape else Remodelled(data, like)
+    if same or info.shape != like.shape:
+        return data
+    if isinstance(data, StoredDataset):  # its stored values are at hand
+        found = copy.copy(data)
+        found.info = _moved(info, like)
+        return found
+    return Remodelled(data, like)
+
+
+def _map(info: DataInfo, like: DataInfo) -> tuple[Tensor, Tensor]:
+    """Ratio and shift, (1, *event), from modelled values of ``info`` to those of ``like``."""
+    one = torch.ones(1, *info.shape, dtype=torch.float64)
+    ratio = one * along_channels(like.scale, one) / along_channels(info.scale, one)
+    return ratio, along_channels(like.offset, one) - ratio * along_channels(info.offset, one)
+
+
+def _moved(info: DataInfo, like: DataInfo) -> DataInfo:
+    """The description of data in the modelled values of ``like``."""
+    if info.sha256 == like.sha256:  # the very same data
+        moments = {k: getattr(like, k) for k in ("mean", "variance", "covariance")}
+        return replace(info, offset=like.offset, scale=like.scale, **moments)
+    ratio, shift = _map(info, like)
+    flat, covariance = ratio.flatten(), info.covariance
+    if covariance is not None:
+        covariance = (flat[:, None] * covariance.double() * flat).float()
+        variance = float(covariance.diagonal().double().mean())
+    else:  # the channels' own variances are not known: that of all, by the mean ratio
+        variance = float(info.variance * flat.square().mean())
+    return replace(
+        info,
+        offset=like.offset,
+        scale=like.scale,
+        mean=(shift + ratio * info.mean.double())[0].float(),
+        variance=variance,
+        covariance=covariance,
+    )

@@ -9,7 +9,7 @@ from unnoise.catalogue.ranges import Positive
 from unnoise.catalogue.registry import member, register
 from unnoise.core.broadcast import double, match
 from unnoise.core.condition import Condition
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, either
 from unnoise.core.noise import Noise
 from unnoise.data import DataInfo
 from unnoise.denoisers import LogProb
@@ -70,7 +70,7 @@ class Classifier(Model):
 
     def why_not(self, ability: type) -> str:
         """Why it has not an ability."""
-        return "draws nothing. It can guide a run that does, by --guide"
+        return "draws nothing. It can guide a run that does, by " + either("guide=", "--guide")
 
     def as_guide(self) -> Guide:
         """Guidance by p(y | x_t)."""

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from unnoise.catalogue.registry import build, load_plugin, schema, spec
 from unnoise.catalogue.weights import at_most, named_as
-from unnoise.core.errors import DamagedFileError, InputError, NumbersError, short
+from unnoise.core.errors import DamagedFileError, InputError, NumbersError, either, short
 from unnoise.data import DataInfo, info_fields, info_from
 from unnoise.models.base import Model
 from unnoise.system.documents import checked
@@ -262,7 +262,9 @@ class _Document(TypedDict):
 def _plugins(recipe: Mapping[str, Any]) -> str:
     """A hint at the user's own files that a model was made with; they are never loaded unasked."""
     named = recipe.get("plugins")
-    return f" Name its plugins by --plugin: {short(named)}." if named else ""
+    return (
+        f" Name its plugins by {either('plugins=', '--plugin')}: {short(named)}." if named else ""
+    )
 
 
 def _without_kind(table: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Recipes: TOML files that spell out constructor calls."""
 
+import contextlib
 import inspect
 import re
 import tomllib
@@ -69,10 +70,13 @@ class Recipe:
 
     def tables(self, model: Model, data: Dataset) -> dict[str, Any]:
         """The whole recipe with every default and everything taken from the data spelled out."""
+        own: dict[str, Any] = {}
+        with contextlib.suppress(InputError):  # data that Python gave has no table
+            own["data"] = spec(data)
         return {
             **({"plugins": list(self.plugins)} if self.plugins else {}),
             "name": self.name,
-            "data": spec(data),
+            **own,
             "model": spec(model),
             **({} if model.sampling is None else {"sampling": plain(model.sampling)}),
             "training": plain(self.training),
@@ -97,6 +101,7 @@ def load_recipe(
     source: str | Path | Mapping[str, Any],
     changes: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
+    needed: Sequence[str] = ("data", "model"),
 ) -> Recipe:
     """Read a recipe.
 
@@ -104,6 +109,7 @@ def load_recipe(
         source: the name of a shipped recipe ("digits"), a path to a .toml file, or tables.
         changes: values by dotted name, e.g. {"training.lr": 1e-3}; they win.
         plugins: further Python files to load first.
+        needed: tables that must be there.
 
     Raises:
         InputError: no such recipe, no TOML, or settings that are unknown or wrong: one line each.
@@ -113,7 +119,8 @@ def load_recipe(
         _put(tables, path, value)
     written = Source(name, text, tuple(changes or ()))
     with written.named():
-        return _recipe(written, tables, plugins)
+        lacks = [f"{table}: this table is needed." for table in needed if table not in tables]
+        return _recipe(written, tables, plugins, lacks)
 
 
 def parse_changes(given: Sequence[str]) -> dict[str, Any]:
@@ -233,9 +240,12 @@ def _sampling_kind(model: Mapping[str, Any]) -> str | None:
     return getattr(made, "sampling_kind", None)
 
 
-def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> Recipe:
+def _recipe(
+    written: Source, tables: dict[str, Any], plugins: Sequence[str], lacks: Sequence[str]
+) -> Recipe:
     name, named = tables.get("name", Path(written.name).stem), tables.get("plugins", [])
-    problems = [*_wrong_words(tables, name, named), *_wrong_tables(tables, named, plugins)]
+    wrong = _wrong_words(tables, name, named), _wrong_tables(tables, named, plugins)
+    problems = [*wrong[0], *lacks, *wrong[1]]
     if problems:
         raise InputError("\n".join(problems))
     # A recipe's plug-ins lie beside it; paths are kept whole, so that a run's copy finds them too.
@@ -246,7 +256,7 @@ def _recipe(written: Source, tables: dict[str, Any], plugins: Sequence[str]) -> 
     for plugin in every:
         load_plugin(plugin)
     parts = _settings(tables)
-    return Recipe(name, every, tables["data"], tables["model"], **parts, written=written)
+    return Recipe(name, every, tables.get("data", {}), tables["model"], **parts, written=written)
 
 
 def _are_words(named: Any) -> bool:
@@ -268,7 +278,6 @@ def _wrong_words(tables: Mapping[str, Any], name: Any, named: Any) -> Iterator[s
 
 def _wrong_tables(tables: Mapping[str, Any], named: Any, plugins: Sequence[str]) -> Iterator[str]:
     """What is wrong with tables by themselves, in lines."""
-    yield from (f"{t}: this table is needed." for t in ("data", "model") if t not in tables)
     for table in TABLES:
         if not isinstance(tables.get(table, {}), dict):
             yield f"{table} = {short(tables[table])}: this must be a table."

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from unnoise.core.errors import InputError
+from unnoise.core.errors import InputError, either
 from unnoise.models import OdeModel, load
 from unnoise.models.conditions import UNIFORM
 from unnoise.plots import evenly, film, forward_reverse, save_image, strip
@@ -56,11 +56,13 @@ def demo(
     made = assemble("digits", {"training.seed": seed, "name": "demo"}, device="cpu")
     steps = steps_of(folder)
     begun = (folder / "recipe.toml").exists()
+    other = either("out=", "--out")
     if steps and steps[0] >= made.recipe.training.steps:
-        say(f"{folder} holds a trained model already; using it (--out trains another)")
+        say(f"{folder} holds a trained model already; using it ({other} trains another)")
         if load(folder).recipe.get("training", {}).get("seed") != seed:
             raise InputError(
-                f"the model in {folder} was trained with another seed; give another folder: --out."
+                f"the model in {folder} was trained with another seed; give another folder: "
+                f"{either('out=', '--out')}."
             )
     else:
         train(made, folder, resume=begun, threads=threads, listeners=listeners)

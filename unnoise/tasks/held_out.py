@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unnoise.core.errors import either
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.data.modelled import as_modelled
@@ -81,5 +82,5 @@ class HeldOut:
         return (
             f"the held-out loss was lowest at step {step} ({float(losses.mean()):.4g}) and is "
             f"{float(self.last[1].mean()):.4g} now: the last steps learned the training examples "
-            f"by heart. Train with --steps {step}."
+            f"by heart. Train with {either(f'steps={step}', f'--steps {step}')}."
         )

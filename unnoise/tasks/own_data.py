@@ -13,7 +13,7 @@ from typing import Any, cast
 from unnoise.catalogue.construction import constructor_of
 from unnoise.catalogue.registry import build, lookup, names
 from unnoise.catalogue.schema import nearest, parameters_of
-from unnoise.core.errors import InputError, short
+from unnoise.core.errors import InputError, either, short
 from unnoise.data import Dataset
 from unnoise.data.modelled import as_modelled
 from unnoise.data.places import data_table
@@ -59,14 +59,17 @@ def own_data(model: Model, split: str, told: str | None = None) -> Dataset:
     run = _run_table(model)
     table = _header(model) if run is None else run
     if not table:
-        raise InputError("this model does not say what it was trained on; name it with --data.")
+        raise InputError(
+            "this model does not say what it was trained on; name it: "
+            f"{either('train=, held_out=', '--data')}."
+        )
     kind = table.get("kind")
     maker = lookup("dataset", kind, "data.kind")
     if model.origin is not None and run is None and not getattr(maker, "opens_nothing", False):
         at = f" at {short(table['path'], 40)}" if "path" in table else ""
         raise InputError(
             f"{model.origin.name} says that its data is {short(kind, 20)}{at}; a file's word opens "
-            "nothing. Name the data: --data PATH (in Python train=, held_out=)."
+            f"nothing. Name the data: {either('train=, held_out=', '--data PATH')}."
         )
     return as_modelled(dataset(f"{kind}:{split}", table), model.info)
 

@@ -5,6 +5,7 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ import tomli_w
 import torch
 
 from unnoise.catalogue.weights import at_most
-from unnoise.core.errors import InputError, Interrupted, line_within, short, within
-from unnoise.data import Dataset
+from unnoise.core.errors import InputError, Interrupted, either, line_within, short, within
+from unnoise.data import Dataset, as_dataset
 from unnoise.data.pictures.images import told
 from unnoise.data.places import data_table
 from unnoise.models import Model, load
@@ -73,6 +74,7 @@ def assemble(
     device: str | None = None,
     *,
     quick: bool = False,
+    data: Any = None,
 ) -> Prepared:
     """Read a recipe and build what it names.
 
@@ -83,15 +85,21 @@ def assemble(
         fork: a run or model file whose weights to start from.
         device: "cpu", "cuda" ...; None takes a GPU where there is one.
         quick: a tenth of the steps.
+        data: in place of the recipe's own: a path, or whatever ``as_dataset`` takes.
 
     Raises:
         InputError: one line for each mistake.
     """
-    recipe = load_recipe(source, changes, plugins)
+    if isinstance(data, str | Path):
+        changes, data = {**changes_of(str(data), (), {}), **(changes or {})}, None
+    read = partial(load_recipe, source, plugins=plugins)
+    if data is not None:
+        read = partial(read, needed=("model",))
+    recipe = read(changes)
     if quick:
         few = {"training.steps": max(1, recipe.training.steps // 10)}
-        recipe = load_recipe(source, {**(changes or {}), **few}, plugins)
-    data = recipe.dataset()
+        recipe = read({**(changes or {}), **few})
+    data = recipe.dataset() if data is None else as_dataset(data)
     memory = installed() or 1 << 60
     refusal = InputError(
         f"model: its weights need more than a quarter of this machine's {memory / 2**30:.0f} GiB, "
@@ -128,6 +136,7 @@ def train(
     recipe: str | Path | Mapping[str, Any] | Prepared,
     out: str | Path | None = None,
     *,
+    data: Any = None,
     changes: Mapping[str, Any] | None = None,
     plugins: Sequence[str] = (),
     resume: bool = False,
@@ -143,6 +152,8 @@ def train(
     Arguments:
         recipe: name of a shipped recipe ("digits"), path of a .toml file, or tables.
         out: the run's folder; "runs/NAME" when absent. It must be new or empty, unless ``resume``.
+        data: in place of the recipe's own: a path, a tensor, an array, a pair (x, label), a torch
+            Dataset or DataLoader ...; see ``unnoise.data.as_dataset``.
         changes: values by dotted name, e.g. {"training.lr": 1e-3}.
         plugins: the user's Python files to load first.
         resume: continue the run in ``out``, bit for bit.
@@ -161,7 +172,7 @@ def train(
     """
     made = recipe
     if not isinstance(made, Prepared):
-        made = assemble(own_recipe(made, out, resume), changes, plugins, fork, device)
+        made = assemble(own_recipe(made, out, resume), changes, plugins, fork, device, data=data)
     folder = Path("runs") / made.recipe.name if out is None else Path(out)
     settings = made.recipe.training
     parallel.join()
@@ -253,22 +264,26 @@ def check_folder(folder: Path, resume: bool) -> None:
     """
     if parallel.rank() > 0:
         return
+    out, resuming = either("out=", "--out"), either("resume=True", "--resume")
     if folder.is_file():
-        raise InputError(f"{folder} is a file; give the name of a new folder with --out.")
+        raise InputError(f"{folder} is a file; give the name of a new folder with {out}.")
     recipe = folder / "recipe.toml"
     if recipe.is_file() and resume:
         return
     empty = not folder.is_dir() or all(_before_the_recipe(path.name) for path in folder.iterdir())
     if empty and resume:
-        raise InputError(f"{folder} holds no run yet that could be resumed; leave --resume out.")
+        raise InputError(f"{folder} holds no run yet that could be resumed; leave {resuming} out.")
     if empty:
         return
     if not recipe.is_file():
-        raise InputError(f"{folder} exists already and holds no run; give a new folder by --out.")
+        raise InputError(f"{folder} exists already and holds no run; give a new folder by {out}.")
     number = next(i for i in range(2, 10_000) if not Path(f"{folder}-{i}").exists())
+    forked = either(
+        f"fork={str(folder)!r}, out='{folder}-{number}'",
+        f"--fork {folder} --out {folder}-{number}",
+    )
     raise InputError(
-        f"{folder} exists already. Go on with it by --resume (in Python resume=True), or start "
-        f"from its weights: --fork {folder} --out {folder}-{number}"
+        f"{folder} exists already. Go on with it by {resuming}, or start from its weights: {forked}"
     )
 
 

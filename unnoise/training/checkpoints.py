@@ -12,7 +12,7 @@ from annotated_types import Ge
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.core.errors import DamagedFileError, InputError, StorageError, either
 from unnoise.data import DataInfo
 from unnoise.models.files import info_in
 from unnoise.system import disk
@@ -230,7 +230,7 @@ def refuse_changes(then: Mapping[str, Any], now: Mapping[str, Any], folder: Path
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise InputError(
             f"{changed[0]}{more}: Resume would not be exact. Go on by the run's own recipe, "
-            f"{folder}/recipe.toml, or from its weights by --fork."
+            f"{folder}/recipe.toml, or from its weights by {either('fork=', '--fork')}."
         )
 
 

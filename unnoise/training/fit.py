@@ -11,7 +11,15 @@ from typing import Any, cast
 import torch
 
 from unnoise.catalogue.registry import construct, spec
-from unnoise.core.errors import InputError, Interrupted, PeerError, UnnoiseError, line_within, short
+from unnoise.core.errors import (
+    InputError,
+    Interrupted,
+    PeerError,
+    UnnoiseError,
+    either,
+    line_within,
+    short,
+)
 from unnoise.data import Dataset
 from unnoise.data.brought import as_dataset
 from unnoise.data.modelled import as_modelled
@@ -144,7 +152,8 @@ def _in_folder(
             steps = [] if folder is None else checkpoints.steps_of(folder)
             saved = f" The state of step {steps[0]} is saved." if steps else ""
             raise PeerError(
-                f"Training stopped: {error}{saved} Start it again with --resume."
+                f"Training stopped: {error}{saved} Start it again with "
+                f"{either('resume=True', '--resume')}."
             ) from error
 
 
@@ -283,7 +292,7 @@ def _train(
                 stop.number = stopped  # whichever process it was sent to
                 raise Interrupted(
                     f"Stopped at step {run.step} of {settings.steps}; it is saved. "
-                    "Go on with --resume.",
+                    f"Go on with {either('resume=True', '--resume')}.",
                     stop.exit_code,
                 )
         tell(Ended(run.step, time.perf_counter() - began, time.process_time() - worked))

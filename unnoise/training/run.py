@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.registry import spec
-from unnoise.core.errors import InputError, NumbersError, StorageError
+from unnoise.core.errors import InputError, NumbersError, StorageError, either
 from unnoise.core.noise import Noise, seeded
 from unnoise.data import Batch, Dataset
 from unnoise.models.base import Begins, Model
@@ -197,7 +197,7 @@ class Run:
             if self.micro_batch == 1:
                 raise StorageError(
                     "memory has run out with a single example. Take a smaller network, smaller "
-                    "pictures, or --precision bfloat16."
+                    f"pictures, or {either('precision', '--precision')} bfloat16."
                 )
             for optimiser in self.optimisers:
                 optimiser.zero_grad()
@@ -289,10 +289,12 @@ class Run:
         if found is not None and self.out is not None:
             self.load(found, self.out)
             kept = f" The state of step {found.step} is saved."
-        raise NumbersError(
-            f"Training stopped: {why}.{kept} Try --set training.lr={self.settings.lr / 10:g}, or "
-            "--set training.precision=float32."
+        lower = f"lr={self.settings.lr / 10:g}"
+        cure = either(
+            f"{lower}, or precision='float32'",
+            f"--set training.{lower}, or --set training.precision=float32",
         )
+        raise NumbersError(f"Training stopped: {why}.{kept} Try {cure}.")
 
     # -- state ----------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import TypedDict
 
-from unnoise.core.errors import DamagedFileError, InputError, StorageError
+from unnoise.core.errors import DamagedFileError, InputError, StorageError, either, short
 from unnoise.models import Model, load
 from unnoise.system.documents import Whole, checked
 from unnoise.system.files import pack, unpack, write_atomic
@@ -114,10 +114,11 @@ def _snapshots(run: Path, step: int | None) -> dict[int, Path]:
     }
     steps = sorted(paths)
     if not steps or (step is not None and step not in steps):
-        known = (
-            ", ".join(map(str, steps)) or "none; train with --set training.power_averages=[.05,.1]"
-        )
-        raise InputError(f"{run} has no snapshot of step {step or 'any'}; it has: {known}.")
+        if steps:
+            raise InputError(f"{run} has no snapshot of step {step}; it has: {short(steps)}.")
+        setting = "power_averages=[0.05, 0.1]"
+        cure = either(f"fit(..., {setting})", f'--set "training.{setting}"')
+        raise InputError(f"{run} has no snapshots; they are kept by a training with {cure}.")
     last = steps[-1] if step is None else step
     return {each: paths[each] for each in steps if each <= last}
 
