@@ -304,6 +304,11 @@ def _parts(stored: Rows) -> Iterator[Tensor]:
 def _check_values(name: str, part: Tensor, levels: int | None) -> None:
     if not bool(torch.isfinite(part.float()).all()):
         raise InputError(f"data {name!r} holds NaN; it cannot be trained on.")
+    if levels is not None and part.is_floating_point() and bool((part != part.floor()).any()):
+        raise InputError(
+            f"data {name!r} holds fractions; with levels = {levels} accepted are whole numbers 0 "
+            f"to {levels - 1}. Leave levels out for continuous data."
+        )
     if levels is not None and not 0 <= int(part.min()) <= int(part.max()) < levels:
         raise InputError(
             f"data {name!r} holds values {int(part.min())} to {int(part.max())}; with "
