@@ -14,6 +14,7 @@ from unnoise.catalogue.registry import build, load_plugin, lookup, spec
 from unnoise.catalogue.schema import nearest
 from unnoise.core.errors import InputError, short
 from unnoise.data import DataInfo, Dataset
+from unnoise.data.names import place_of
 from unnoise.evaluation import Evaluation
 from unnoise.models import Model
 from unnoise.recipes.positions import Source
@@ -119,13 +120,16 @@ def data_table(path: str) -> dict[str, Any]:
     """The [data] table for data of the user's own, by what lies there.
 
     Arguments:
-        path: prepared data, a .npy file, a folder with an index.json or its URL, or whatever kind
-            "images" reads.
+        path: prepared data, a .npy or .npz file, a folder with an index.json or its URL, or
+            whatever kind "images" reads.
+
+    Raises:
+        InputError: the path is empty.
     """
-    place = Path(path)
+    place = Path(place_of(path))
     if _is_file(place / "manifest.json"):
         return {"kind": "prepared", "path": path}
-    if place.suffix == ".npy":
+    if place.suffix.lower() in (".npy", ".npz"):
         return {"kind": "npy", "path": path}
     if path.startswith(("http://", "https://")) or _is_file(place / "index.json"):
         return {"kind": "webdataset", "path": path}
