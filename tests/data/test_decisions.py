@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.commands import POINTS, good, unnoise
 from tests.pictures import pixels, png
+from tests.refusals import one_line
 from unnoise.core.errors import LONGEST
 from unnoise.data import images, prepare, prepared, scan
 from unnoise.data.pictures import decide as module
@@ -17,6 +18,7 @@ from unnoise.data.pictures import outline
 from unnoise.data.pictures.decide import counted, decide
 from unnoise.data.pictures.decode import Look
 from unnoise.data.pictures.entry import Entry, Found, Listed
+from unnoise.data.pictures.images import Decoded, decode
 from unnoise.data.pictures.which_files import inside, is_hidden, role_of
 
 PETS = [f"{name}/{k}.png" for name in ("cat", "dog") for k in range(10)]
@@ -181,6 +183,23 @@ def test_classes_are_told_in_few_letters(classes: list[tuple[str, int]], room: i
     said = counted(classes, room)
     assert len(said) <= max(room, 60) and said.startswith(f"{len(classes):,} class")
     assert said.endswith(", ...") or said.count(", ") >= len(classes) - 1
+
+
+def test_what_nobody_foresaw_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """It says the source; a picture's own reader says the picture."""
+    parted(tmp_path / "a")
+
+    def broken(*_: object) -> None:
+        raise KeyError("of a library's own")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "outline", broken)
+        said = one_line(lambda: scan(tmp_path / "a"))
+    assert "cannot be read: KeyError" in said and str(tmp_path)[:9] in said
+    kept = Decoded()
+    found = Found([Entry("a.png", broken), Entry("b.png", lambda: png(pixels(0)))])
+    assert len(list(decode(found, Look(), kept))) == 1
+    assert kept.refused[0].name == "a.png" and "of a library's own" in kept.refused[0].reason
 
 
 def test_unread_formats_are_named_and_counted(tmp_path: Path):

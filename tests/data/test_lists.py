@@ -51,7 +51,7 @@ TEXTS = ["text", "Caption", "prompt"]
     heads=st.tuples(st.sampled_from(FILES), st.sampled_from(LABELS), st.sampled_from(TEXTS)),
     separator=st.sampled_from(",;\t|"),
     ends=st.sampled_from(["\n", "\r\n", "\r"]),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]),
     blank=st.sampled_from(["", " "]),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
     order=st.permutations(range(3)),
@@ -229,6 +229,16 @@ def test_a_list_above_the_parts():
     said = found({"metadata.csv": (HEAD + "train/0.png,x\ntrain/1.png,y\n").encode()}, SPLIT)
     assert [each.name for each in said.refused] == ["train/2.png"]
     assert said.held is None and "test/ (2) has no labels and is left out" in said.told
+
+
+def test_captions_alone():
+    """Then folders are no classes, as ever; and it is said."""
+    text = b'{"file_name": "a/0.png", "text": "x"}\n{"file_name": "b/1.png", "text": "y"}\n'
+    said = found({"metadata.jsonl": text}, ("a/0.png", "b/1.png"))
+    assert (
+        said.told == "2 pictures without classes; no list names labels, so folders are no classes"
+    )
+    assert [entry.text for entry in said.entries] == ["x", "y"]
 
 
 def test_lists_of_other_names():

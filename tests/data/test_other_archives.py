@@ -157,6 +157,10 @@ def test_shards_of_parts(tmp_path: Path):
         assert len(train) == 4 and len(test) == 2
         assert "of 3 shards 1 are of other parts by their names" in train.told
         write_index(tmp_path)
+    tarred(["9.png"], tmp_path / "more-0.tar")
+    assert "more-0.tar is of no part" in scan(tmp_path).told and len(scan(tmp_path).entries) == 4
+    write_index(tmp_path)
+    assert len(webdataset(str(tmp_path), 6)) == 4
 
 
 def test_examples_of_shards_without_a_label(tmp_path: Path):

@@ -37,7 +37,7 @@ def decide(listed: Listed, labels: bool = True, own_test: bool = True) -> Found:
     listed = _readable(listed)
     entries = sorted(listed.entries, key=lambda entry: (normal(entry.name), entry.name))
     found = Found([], list(listed.refused), listed.names, notes=list(listed.notes))
-    drawn = outline([PurePosixPath(entry.place).parts[:-1] for entry in entries])
+    drawn = outline([tuple(entry.place.split("/")[:-1]) for entry in entries])
     entries, drawn = _described(listed, entries, drawn, found)
     if not labels:
         entries = [replace(entry, label=None) for entry in entries]
@@ -86,22 +86,31 @@ def _described(
     """Entries with labels: their own, a list's, or their folders'; those that a list drops go."""
     if any(entry.label is not None for entry in entries):
         return entries, drawn
-    parts = drawn.parts or ("train",) * len(entries)
-    in_training = zip(drawn.labels, parts, strict=True)
-    classes = {label for label, part in in_training if part == "train"} - {None}
-    must = [part == "train" for part in parts]
-    lists = listed.lists
-    described = describe_by_lists(lists, entries, len(classes) > 1, must) if lists else None
-    if described is not None:
-        found.refused += described.refused
-        found.notes += described.notes
-    if described is None or not described.entries:
+    described = _by_lists(listed, entries, drawn, found)
+    if described is None:
         pairs = zip(entries, drawn.labels, strict=True)
         return [replace(entry, label=label) for entry, label in pairs], drawn
-    kept = sorted(described.entries)
+    kept = sorted(described)
     if drawn.parts is not None:
         drawn = replace(drawn, parts=tuple(drawn.parts[number] for number in kept))
-    return [described.entries[number] for number in kept], drawn
+    return [described[number] for number in kept], drawn
+
+
+def _by_lists(
+    listed: Listed, entries: list[Entry], drawn: Outline, found: Found
+) -> dict[int, Entry] | None:
+    """Entries as lists describe them, by their number; None where no list does."""
+    must = [part == "train" for part in drawn.parts or ("train",) * len(entries)]
+    classes = {label for label, own in zip(drawn.labels, must, strict=True) if own} - {None}
+    described = describe_by_lists(listed.lists, entries, len(classes) > 1, must)
+    if described is None:
+        return None
+    found.refused += described.refused
+    found.notes += described.notes
+    labels = {entry.label for entry in described.entries.values()}
+    if len(classes) > 1 and labels == {None}:
+        found.notes.append("no list names labels, so folders are no classes")
+    return described.entries or None
 
 
 def settled(entries: list[Entry], found: Found) -> list[Entry]:

@@ -34,14 +34,15 @@ def scan_hub(name: str) -> Listed:
     lib: Any = datasets
     source, _, split = name.partition("#")
     source = place_of(source)
+    listed = Listed()
     try:
-        tables = _tables(lib, source, split)
+        for part, table in _tables(lib, source, split).items():
+            _take(lib, table, part, name, listed)
+    except InputError:
+        raise
     except Exception as error:  # the library raises whatever its file systems do
         reason = " ".join(str(error).split())[:150]
         raise InputError(f"hf:{name} cannot be loaded: {reason}.") from error
-    listed = Listed()
-    for part, table in tables.items():
-        _take(lib, table, part, name, listed)
     return listed
 
 

@@ -210,6 +210,11 @@ def _contents(entries: list[Entry]) -> list[bytes | str]:
             found.append(entry.read())
         except RefusedFile as error:
             found.append(str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # of a source's own library
+            reason = " ".join(str(error).split()) or type(error).__name__
+            found.append(f"cannot be read: {within(reason, 100)}")
     return found
 
 
@@ -234,10 +239,12 @@ def check_refused(kept: Decoded, most: float, where: str) -> None:
         return
     bad = bad or kept.refused
     first, total = bad[0], len(bad) + len(kept.entries)
+    cure = "Mend them."
+    if kept.entries:
+        cure = f"At most {most:.0%} may be; mend them or say bad = 0.5 (--bad 0.5)."
     raise InputError(
         f"{within(shown(where), 40)}: {len(bad)} of {total} files are left out "
-        f"({within(first.name, 25)}: {within(first.reason, 30)}). At most {most:.0%} may be; mend "
-        "them or say bad = 0.5 (--bad 0.5)."
+        f"({within(first.name, 25)}: {within(first.reason, 30)}). {cure}"
     )
 
 

@@ -189,7 +189,9 @@ def _that_fits(
     try:
         content = read()
         rows, columns = rows_of(path, text_of(path, content)[0], lambda g: find(g) is not None)
-    except (RefusedFile, InputError):
+    except MemoryError:
+        raise
+    except Exception:  # whatever it is, it is no list of these
         return None
     if not (columns.file and (columns.label or columns.text)):
         return None
@@ -209,11 +211,16 @@ def _describe(
     """What one list says of the pictures that it governs."""
     called = brief(path)
     find = _Finder(PurePosixPath(path).parent.as_posix(), {n: entries[n].place for n in numbers})
-    text, page = text_of(called, content)
+    try:
+        text, page = text_of(called, content)
+        rows, columns = rows_of(path, text, lambda given: find(given) is not None)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # what nobody foresaw in what others write
+        raise InputError(f"{called} cannot be read: {within(str(error), 80)}. Mend it.") from error
     if page:
         described.notes.append(f"{called} is read as {page}")
-    rows, columns = rows_of(path, text, lambda given: find(given) is not None)
-    if not columns.file and not path.endswith(".jsonl"):
+    if not columns.file and not path.lower().endswith(".jsonl"):
         raise InputError(
             f"{called}: its first line names no column of files; call one file_name, beside label "
             "and text."

@@ -65,8 +65,13 @@ def _labels(parents: Sequence[Folders], depth: int) -> tuple[str | None, ...]:
     return tuple(writable(normal(p[depth])) if len(p) > depth else None for p in parents)
 
 
-def split_folders(names: set[str]) -> dict[str, str] | None:
-    """Part of each folder that is called after one, such as train/ and test/; None without both."""
+def split_folders(names: set[str], every: bool = False) -> dict[str, str] | None:
+    """Part of each folder that is called after one, such as train/ and test/; None without both.
+
+    Arguments:
+        names: of the folders.
+        every: whether a_train, a_test, b_train, b_test are all meant; else those of one name.
+    """
     alike: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for name in names:
         # "seg_train" and "seg_test" belong together, "train2017" and "val2017", too.
@@ -75,11 +80,12 @@ def split_folders(names: set[str]) -> dict[str, str] | None:
         if len(said) == 1:
             rest = " ".join(word for word in words if word != said[0])
             alike[rest][name] = _PARTS[said[0]]
+    found: dict[str, str] = {}
     for rest in sorted(alike):
         parts = set(alike[rest].values())
-        if "train" in parts and len(parts) > 1:
-            return alike[rest]
-    return None
+        if "train" in parts and len(parts) > 1 and (every or not found):
+            found |= alike[rest]
+    return found or None
 
 
 def _is_split(parents: Sequence[Folders], top: int, chosen: dict[str, str]) -> bool:

@@ -53,9 +53,12 @@ def text_of(name: str, content: bytes) -> tuple[str, str]:
     Raises:
         InputError: it is written in none that is known.
     """
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    marked = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    if marked or content[1:2] == b"\0" or content[:1] == b"\0":
+        little, big = "utf-16-le", "utf-16-be"
+        page = "utf-16" if marked else (big if content[:1] == b"\0" else little)
         try:
-            return content.decode("utf-16"), ""
+            return content.decode(page), ""
         except UnicodeDecodeError as error:
             raise InputError(f"{name} is not written in UTF-16: {error}.") from error
     try:
@@ -80,7 +83,7 @@ def rows_of(
     Raises:
         InputError: its first line names no columns.
     """
-    if name.endswith(".jsonl"):
+    if name.lower().endswith(".jsonl"):
         rows = list(_json_rows(text))
     else:
         rows = list(_csv_rows(name, text, is_there))

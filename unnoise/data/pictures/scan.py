@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from unnoise.core.errors import InputError, within
+from unnoise.core.errors import InputError, UnnoiseError, within
 from unnoise.data.names import brief, place_of
 from unnoise.data.pictures.decide import decide
 from unnoise.data.pictures.decode import SUFFIXES
@@ -31,7 +31,13 @@ def scan(path: str | Path, labels: bool = True, own_test: bool = True) -> Found:
         InputError: there is nothing of the kind.
     """
     path = place_of(str(path))
-    found = decide(_listed(path), labels, own_test)
+    try:
+        found = decide(_listed(path), labels, own_test)
+    except (UnnoiseError, MemoryError):
+        raise
+    except Exception as error:  # what nobody foresaw in files of others
+        reason = within(" ".join(f"{type(error).__name__}: {error}".split()), 80)
+        raise InputError(f"{path} cannot be read: {reason}.") from error
     if not found.entries and not any(each.bad for each in found.refused):
         known = ", ".join(sorted(SUFFIXES))
         raise InputError(f"{within(path, 40)} holds no pictures{_holds(path)}; looked for {known}.")

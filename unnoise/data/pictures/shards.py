@@ -132,7 +132,8 @@ class ShardedPictures(Dataset):
             shard = self.index.shards[which]
             path = self._near(shard)
             entries, refused = index_tar(path, f"{shard.name}/")
-            self._bad += [each for each in refused if each not in self._bad]
+            known = set(self._bad)
+            self._bad += [each for each in refused if each not in known]
             if self.index.classes is not None:
                 entries = [entry for entry in entries if entry.label is not None]
             if len(entries) != shard.count:

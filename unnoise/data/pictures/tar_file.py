@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from unnoise.core.errors import InputError
-from unnoise.data.names import Refusal, shown, writable
+from unnoise.core.errors import InputError, within
+from unnoise.data.names import Refusal, brief, shown, writable
 from unnoise.data.pictures.decode import MOST_BYTES, SUFFIXES, RefusedFile
 from unnoise.data.pictures.entry import Entry, Listed
 from unnoise.data.pictures.labels import word
@@ -39,6 +39,9 @@ def scan_tars(paths: list[Path], top: Path | None = None) -> Listed:
         if name in parts:
             before = parts[name]
             one.entries = [replace(e, path=f"{before}/{e.place}") for e in one.entries]
+        if parts.get(name) == "":
+            listed.notes.append(f"{brief(name)} is of no part")
+            continue
         listed.entries += one.entries
         listed.refused += one.refused
         listed.unread += one.unread
@@ -48,12 +51,10 @@ def scan_tars(paths: list[Path], top: Path | None = None) -> Listed:
 
 
 def parts_of(names: list[str]) -> dict[str, str]:
-    """Part of each tar file, "train", "val" or "test", by their names; empty where none says."""
+    """Part of each tar file, "train", "val", "test" or "", by its name; empty where none says."""
     stems = {name: name.removesuffix(".tar").replace("/", " ") for name in names}
-    chosen = split_folders(set(stems.values())) or {}
-    if any(stem not in chosen for stem in stems.values()):
-        return {}
-    return {name: chosen[stem] for name, stem in stems.items()}
+    chosen = split_folders(set(stems.values()), every=True)
+    return {} if chosen is None else {name: chosen.get(stem, "") for name, stem in stems.items()}
 
 
 def index_tar(path: Path, before: str = "") -> tuple[list[Entry], list[Refusal]]:
@@ -83,8 +84,11 @@ def list_tar(path: Path, before: str = "") -> Listed:
                 if member.isreg():
                     _take(member, path, before, groups, listed)
         _check_end(path)
-    except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
-        raise InputError(f"{path} is no tar file that can be read: {error}.") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # heads that were made to harm raise whatever they like
+        reason = within(" ".join(str(error).split()), 80)
+        raise InputError(f"{path} is no tar file that can be read: {reason}.") from error
     for key, parts in groups.items():
         for kind, own in _examples(parts):
             _read(path, before, f"{key}.{kind}", parts[kind], own, listed)

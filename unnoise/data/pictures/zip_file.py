@@ -77,7 +77,7 @@ def _take(
         listed.lists[path] = _zip_reader(archive, info)
     else:
         taken.add(path)
-        listed.entries.append(Entry(name, _zip_reader(archive, info), path=path))
+        listed.entries.append(Entry(path, _zip_reader(archive, info)))
 
 
 def _zip_reader(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Callable[[], bytes]:
