@@ -99,6 +99,8 @@ def test_shapes_of_pictures(place: Path):
             np.save(place / "a.npy", np.zeros((4, 6, 6, channels), kind))
             said = one_line(lambda: npy(str(place / "a.npy")))
             assert f"channels last; save {cure}.transpose(0, 3, 1, 2)" in said
+    np.save(place / "a.npy", np.zeros((5, 4, 4, 3), np.uint8))
+    assert "channels last" in one_line(lambda: npy(str(place / "a.npy")))
     for shape in ((3, 3, 6, 3), (3, 4, 6, 4), (3, 1, 5, 3)):
         assert read(place, np.zeros(shape, np.float32)).info.shape == shape[1:]
     for shape in ((), (4,), (0, 3), (4, 0)):

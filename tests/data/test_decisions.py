@@ -218,6 +218,20 @@ def test_unread_formats_are_named_and_counted(tmp_path: Path):
         scan(tmp_path)
 
 
+def test_how_many_without_a_label_are_borne(tmp_path: Path):
+    """A single stray is, in the smallest source; many are a sentence that names the setting."""
+    for number, name in enumerate(["cat/0.png", "dog/1.png", "logo.png"]):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(png(pixels(number)))
+    data = images(str(tmp_path), held_out=0.0)
+    assert len(data) == 2 and [each.name for each in data.refused] == ["logo.png"]
+    (tmp_path / "logo2.png").write_bytes(png(pixels(9)))
+    said = one_line(lambda: images(str(tmp_path), held_out=0.0))
+    assert "2 of 4 files are left out (logo.png: has no label). Label them, or say labels" in said
+    assert len(images(str(tmp_path), held_out=0.0, labels=False)) == 4
+    assert len(images(str(tmp_path), held_out=0.0, bad=0.5)) == 2
+
+
 # -- hidden files, plain paths ---------------------------------------------------------------------
 
 

@@ -147,8 +147,9 @@ def _rows(path: str, found: Opened, array: Array, dtype: Any, levels: int | None
     """Rows of an array whose shape can be trained on."""
     if array.ndim < 2 or 0 in array.shape:
         raise InputError(f"{path} has shape {array.shape}; it must be (N, *event), and not empty.")
-    if array.ndim == 4 and array.shape[-1] in (1, 3, 4) and array.shape[1] not in (1, 3, 4):
-        channels = array.shape[-1]
+    channels = array.shape[-1]
+    first = (1, 3, 4) if channels == 4 else (1, 3)
+    if array.ndim == 4 and channels in (1, 3, 4) and array.shape[1] not in first:
         if not (found.is_archive and channels in (1, 3) and array.dtype == np.uint8):
             cure = "array[..., :3]" if channels == 4 else "array"
             raise InputError(

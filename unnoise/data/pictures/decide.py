@@ -127,7 +127,8 @@ def settled(entries: list[Entry], found: Found) -> list[Entry]:
     if len(known) < _FEW * len(entries) or len({entry.label for entry in known}) < 2:
         found.notes.append(f"only {len(known):,} with a label, so there are no classes")
         return [replace(entry, label=None) for entry in entries]
-    found.refused += [Refusal(shown(entry.name), "has no label") for entry in without]
+    many = len(without) > 1  # a single stray is borne in the smallest source
+    found.refused += [Refusal(shown(entry.name), "has no label", bad=many) for entry in without]
     found.notes.append(f"{_are(len(without), 'without a label')} left out")
     return known
 

@@ -240,7 +240,9 @@ def check_refused(kept: Decoded, most: float, where: str) -> None:
     bad = bad or kept.refused
     first, total = bad[0], len(bad) + len(kept.entries)
     cure = "Mend them."
-    if kept.entries:
+    if kept.entries and first.reason == "has no label":
+        cure = "Label them, or say labels = false or bad = 0.5 (--bad 0.5)."
+    elif kept.entries:
         cure = f"At most {most:.0%} may be; mend them or say bad = 0.5 (--bad 0.5)."
     raise InputError(
         f"{within(shown(where), 40)}: {len(bad)} of {total} files are left out "
