@@ -162,11 +162,14 @@ def test_lists_that_say_nothing_are_refused_by_name():
         ),
         (b"\xff\xfe\x00", "metadata.csv is not written in UTF-16"),
         (b"file_name\n\x80\xff\n", "metadata.csv is not written in UTF-8"),
-        (b"", "names no column of files"),
     ):
         assert reason in one_line(lambda text=text: found({"metadata.csv": text}))
     said = found({"metadata.csv": b"file_name,size\n0.png,1\na/1.png,2\n"})
     assert "metadata.csv has no column called label or text" in said.told
+    for empty in (b"", HEAD.encode(), b"\n\n"):
+        said = found({"metadata.csv": empty})
+        assert not said.entries
+        assert {each.reason for each in said.refused} == {"does not stand in metadata.csv"}
     twice = b'{"file_name": "0.png", "label": 1, "label": 2}\n{"file_name": "a/1.png"}\n'
     said = found({"metadata.jsonl": twice})
     assert "a key stands twice" in next(e.reason for e in said.refused if "line 1" in e.name)
@@ -222,6 +225,62 @@ def test_lists_in_the_folders_of_parts(kind: str, top: str, tmp_path: Path):
     assert said.held is not None
     assert [entry.label for entry in said.held.entries] == ["y", "x"]
     assert said.told == "3 pictures, 2 classes: x 2, y 1; test/ (2) is held out"
+
+
+PLACES = st.tuples(
+    st.lists(st.sampled_from(["train", "test", "cat", "dog"]), max_size=2), st.integers(0, 9)
+).map(lambda pair: "/".join([*pair[0], f"{pair[1]}.png"]))
+TABLES = st.lists(
+    st.tuples(st.one_of(PLACES, st.just("none.png")), st.sampled_from(["", "x", "y"]))
+)
+
+
+@quick
+@given(
+    names=st.lists(PLACES, min_size=1, max_size=20, unique=True),
+    tables=st.dictionaries(
+        st.builds(
+            str.__add__,
+            st.sampled_from(["", "train/", "test/", "cat/"]),
+            st.sampled_from(["metadata.csv", "metadata.jsonl", "labels.csv", "other.csv"]),
+        ),
+        TABLES,
+        max_size=3,
+    ),
+)
+def test_no_picture_vanishes(names: list[str], tables: dict[str, list[tuple[str, str]]]):
+    """Wherever lists lie and whatever they name."""
+    lists: dict[str, bytes] = {}
+    for path, table in tables.items():
+        lines = [json.dumps({"file_name": name, "label": label}) for name, label in table]
+        text = "\n".join(lines if path.endswith("jsonl") else [f"{a},{b}" for a, b in table])
+        lists[path] = (text if path.endswith("jsonl") else HEAD + text).encode()
+    said = found(lists, tuple(names))
+    held = said.held or Found([])
+    kept = [entry.name for entry in (*said.entries, *held.entries)]
+    refused = [each.name for each in (*said.refused, *held.refused) if each.name in names]
+    assert len(set(kept)) == len(kept) and set(kept) <= set(names)
+    left = set(names) - set(kept) - set(refused)
+    assert not left or "is left out" in said.told
+    # A row that stands twice is refused by its picture's name, which stays.
+    doubtful = {
+        each.name for each in said.refused if "twice" in each.reason or "there" in each.reason
+    }
+    assert set(kept) & set(refused) <= doubtful
+
+
+def test_a_list_of_other_pictures_leaves_none():
+    """They are refused, and not taken by their folders after all."""
+    said = found({"metadata.csv": (HEAD + "q.png,1\nr.png,2\n").encode()}, ("a/0.png", "b/1.png"))
+    assert not said.entries and len(said.refused) == 4
+
+
+def test_a_list_of_one_part():
+    """What lies elsewhere stays, without a label."""
+    text = (HEAD + "0.png,x\n1.png,y\n2.png,x\n").encode()
+    said = found({"train/labels.csv": text}, SPLIT)
+    assert [entry.label for entry in said.entries] == ["x", "y", "x"]
+    assert "test/ (2) has no labels and is left out" in said.told
 
 
 def test_a_list_above_the_parts():

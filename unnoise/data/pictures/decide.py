@@ -103,14 +103,14 @@ def _by_lists(
     must = [part == "train" for part in drawn.parts or ("train",) * len(entries)]
     classes = {label for label, own in zip(drawn.labels, must, strict=True) if own} - {None}
     described = describe_by_lists(listed.lists, entries, len(classes) > 1, must)
-    if described is None:
-        return None
     found.refused += described.refused
     found.notes += described.notes
+    if not described.ruled:
+        return None
     labels = {entry.label for entry in described.entries.values()}
     if len(classes) > 1 and labels == {None}:
         found.notes.append("no list names labels, so folders are no classes")
-    return described.entries or None
+    return described.entries
 
 
 def settled(entries: list[Entry], found: Found) -> list[Entry]:

@@ -27,11 +27,13 @@ class Described:
         entries: by the number of the picture; those that a list leaves out are not among them.
         refused: pictures and lines that are left out.
         notes: what is to be told, in clauses.
+        ruled: numbers of the pictures that a list says something of, or leaves out.
     """
 
     entries: dict[int, Entry] = field(default_factory=dict[int, Entry])
     refused: list[Refusal] = field(default_factory=list[Refusal])
     notes: list[str] = field(default_factory=list[str])
+    ruled: set[int] = field(default_factory=set[int])
 
 
 def word(value: object) -> str | None:
@@ -77,7 +79,7 @@ class _Finder:
 
 def describe_by_lists(
     lists: dict[str, Read], entries: Sequence[Entry], has_classes: bool, told: Sequence[bool]
-) -> Described | None:
+) -> Described:
     """Labels and captions from the lists of a source, each of which counts below its own folder.
 
     A ``metadata`` list always counts; another does where it is the only one of its folder, names
@@ -88,9 +90,6 @@ def describe_by_lists(
         entries: all pictures.
         has_classes: whether folders are classes.
         told: for each picture, whether it must stand in the list that is nearest.
-
-    Returns:
-        None where no list says anything.
 
     Raises:
         InputError: a ``metadata`` list cannot be read.
@@ -104,11 +103,8 @@ def describe_by_lists(
             _describe(path, _content(path, lists[path]), below[path], entries, told, described)
     if not chosen:
         _describe_by_others(lists, entries, has_classes, told, described)
-    if not (chosen or described.entries or described.notes):
-        return None
-    ruled = {number for numbers in below.values() for number in numbers}
-    if chosen:
-        rest = (number for number in range(len(entries)) if number not in ruled)
+    if described.ruled:
+        rest = (number for number in range(len(entries)) if number not in described.ruled)
         described.entries.update((number, entries[number]) for number in rest)
     return described
 
@@ -220,13 +216,14 @@ def _describe(
         raise InputError(f"{called} cannot be read: {within(str(error), 80)}. Mend it.") from error
     if page:
         described.notes.append(f"{called} is read as {page}")
-    if not columns.file and not path.lower().endswith(".jsonl"):
+    if rows and not columns.file and not path.lower().endswith(".jsonl"):
         raise InputError(
             f"{called}: its first line names no column of files; call one file_name, beside label "
             "and text."
         )
-    if not (columns.label or columns.text):
+    if rows and not (columns.label or columns.text):
         described.notes.append(f"{called} has no column called label or text")
+    described.ruled.update(numbers)
     taken: dict[int, Entry] = {}
     for number, row in rows:
         wrong = _take(called, (number, row), columns, find, entries, taken)
