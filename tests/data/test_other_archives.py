@@ -20,7 +20,7 @@ from tests.refusals import one_line
 from unnoise.core.errors import LONGEST
 from unnoise.data import Look, images, prepare, scan, webdataset, write_index
 from unnoise.data.pictures import tar_file, zip_file
-from unnoise.data.pictures.which_files import inside
+from unnoise.data.pictures.which_files import inside, is_hidden, role_of
 
 PICTURE = png(pixels(0))
 
@@ -121,6 +121,32 @@ def test_keys_with_dots(tmp_path: Path):
     assert len(webdataset(str(tmp_path), 6)) == 9
     write_index(tmp_path)
     assert webdataset(str(tmp_path), 6)[:].label.tolist() == [0, 1] * 3 + [0, 1, 1]
+
+
+MEMBERS = st.builds(
+    "".join,
+    st.tuples(
+        st.sampled_from(["", "a/", "./", "b.c/", "../"]),
+        st.sampled_from(["0", "1", "22", "cat", ".h"]),
+        st.sampled_from(["", ".05", ".06", ".mask", ".image", ".a.b", ".1.x"]),
+        st.sampled_from([".png", ".PNG", ".jpg", ".cls", ".heic", ""]),
+    ),
+)
+
+
+@settings(deadline=None, max_examples=120)
+@given(names=st.lists(MEMBERS, min_size=1, max_size=14))
+def test_no_member_vanishes(names: list[str], tmp_path_factory: pytest.TempPathFactory):
+    """Every picture of a tar file is an example, or refused by name, or hidden."""
+    path = tarred(names, tmp_path_factory.mktemp("tar") / "a.tar")
+    listed = tar_file.list_tar(path)
+    read = [entry.name.lower() for entry in listed.entries]
+    refused = [each.name.lower() for each in listed.refused]
+    shown = [name for name in names if not is_hidden(inside(name) or name.rpartition("/")[2])]
+    pictures = [name.lower() for name in shown if role_of("x" + name[-4:]) == "picture"]
+    refused = [name for name in refused if name.endswith((".png", ".jpg"))]
+    assert sorted([*read, *refused]) == sorted(pictures)
+    assert len(listed.unread) == sum(n.endswith(".heic") and "../" not in n for n in shown)
 
 
 @pytest.mark.parametrize("plain", ["png", "image.png"])
