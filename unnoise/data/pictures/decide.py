@@ -137,7 +137,7 @@ def _hold_out(
     found: Found, by_part: dict[str, list[Entry]], folders: dict[str, str], own_test: bool
 ) -> None:
     """Hold out test/, or else val/, of what has the classes that are trained on."""
-    classes = found.classes
+    classes = None if found.classes is None else set(found.classes)
     for part in ("test", "val"):
         entries = by_part[part]
         if not entries:

@@ -2,8 +2,9 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -58,23 +59,37 @@ def word(value: object) -> str | None:
 class _Finder:
     """Finds the pictures below a list's folder by what the list calls them."""
 
-    def __init__(self, folder: str, places: dict[int, str]) -> None:
-        self.folder = PurePosixPath(folder)
-        self.by_path = {normal(place): number for number, place in places.items()}
-        self.by_name: dict[str, int | None] = {}
-        for number, place in places.items():
-            pure = PurePosixPath(normal(place).casefold())
-            for name in (pure.name, pure.stem):
-                self.by_name[name] = None if name in self.by_name else number
+    def __init__(self, path: str, numbers: Sequence[int], entries: Sequence[Entry]) -> None:
+        self.before = [f"{folder}/" if folder else "" for folder in _folders(path)]
+        self.by_path = {normal(entries[number].place): number for number in numbers}
+
+    @cached_property
+    def by_name(self) -> dict[str, int | None]:
+        """Those of one name, with and without the suffix; None where several have it."""
+        found: dict[str, int | None] = {}
+        for place, number in self.by_path.items():
+            name = place.casefold().rpartition("/")[2]
+            for each in {name, name.rpartition(".")[0]}:
+                found[each] = None if each in found else number
+        return found
 
     def __call__(self, given: str) -> int | None:
         given = normal(within(given, _LONGEST_PATH)).replace("\\", "/")
-        for folder in (self.folder, *self.folder.parents):
-            found = self.by_path.get((folder / given).as_posix())
+        if "./" in given or "//" in given:
+            given = PurePosixPath(given).as_posix()
+        for before in self.before:
+            found = self.by_path.get(before + given)
             if found is not None:
                 return found
         # Lists of others leave the folder or the suffix out; one that fits is meant.
         return None if "/" in given else self.by_name.get(given.casefold())
+
+
+def _folders(path: str) -> Iterator[str]:
+    """The folders that a file lies in, innermost first; the last is ""."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def describe_by_lists(
@@ -114,7 +129,7 @@ def _one_a_folder(paths: Sequence[str], described: Described) -> list[str]:
     found: dict[str, str] = {}
     forms = {form: k for k, form in enumerate(LISTS)}
     for path in sorted(paths, key=lambda each: (forms[PurePosixPath(each).suffix.lower()], each)):
-        folder = PurePosixPath(path).parent.as_posix()
+        folder = next(_folders(path))
         if folder in found:
             described.notes.append(f"{brief(path)} is not read, but {brief(found[folder])}")
         else:
@@ -124,14 +139,12 @@ def _one_a_folder(paths: Sequence[str], described: Described) -> list[str]:
 
 def _governed(paths: Sequence[str], entries: Sequence[Entry]) -> dict[str, list[int]]:
     """Numbers of the pictures that each list says something of: the nearest one counts."""
-    by_folder = {PurePosixPath(path).parent.as_posix(): path for path in paths}
+    by_folder = {next(_folders(path)): path for path in paths}
     found: dict[str, list[int]] = {path: [] for path in paths}
-    for number, entry in enumerate(entries):
-        for folder in PurePosixPath(entry.place).parents:
-            path = by_folder.get(folder.as_posix())
-            if path is not None:
-                found[path].append(number)
-                break
+    for number, entry in enumerate(entries if paths else ()):
+        path = next((by_folder[f] for f in _folders(entry.place) if f in by_folder), None)
+        if path is not None:
+            found[path].append(number)
     return found
 
 
@@ -171,8 +184,9 @@ def _describe_by_others(
 
 
 def _beneath(path: str, entries: Sequence[Entry]) -> list[int]:
-    folder = PurePosixPath(path).parent
-    return [n for n, e in enumerate(entries) if folder in PurePosixPath(e.place).parents]
+    folder = next(_folders(path))
+    before = f"{folder}/" if folder else ""
+    return [number for number, entry in enumerate(entries) if entry.place.startswith(before)]
 
 
 def _that_fits(
@@ -181,7 +195,7 @@ def _that_fits(
     """The content of a list that names at least half of some pictures; else None."""
     if not numbers:
         return None
-    find = _Finder(PurePosixPath(path).parent.as_posix(), {n: entries[n].place for n in numbers})
+    find = _Finder(path, numbers, entries)
     try:
         content = read()
         rows, columns = rows_of(path, text_of(path, content)[0], lambda g: find(g) is not None)
@@ -206,7 +220,7 @@ def _describe(
 ) -> None:
     """What one list says of the pictures that it governs."""
     called = brief(path)
-    find = _Finder(PurePosixPath(path).parent.as_posix(), {n: entries[n].place for n in numbers})
+    find = _Finder(path, numbers, entries)
     try:
         text, page = text_of(called, content)
         rows, columns = rows_of(path, text, lambda given: find(given) is not None)
