@@ -30,7 +30,7 @@ from unnoise.data import (
     write_index,
 )
 from unnoise.data.names import Refusal, shown, writable
-from unnoise.data.pictures import labels
+from unnoise.data.pictures import outline
 from unnoise.data.pictures.entry import Entry, Found
 from unnoise.data.pictures.images import told
 
@@ -369,7 +369,7 @@ def test_a_file_without_a_name(tmp_path: Path):
 
 @on_bytes
 def test_canary_names_as_python_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(labels, "writable", lambda text: text)
+    monkeypatch.setattr(outline, "writable", lambda text: text)
     classes = scan(odd_folder(tmp_path)).classes
     with pytest.raises(UnicodeEncodeError):
         json.dumps(classes, ensure_ascii=False).encode()

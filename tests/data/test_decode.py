@@ -40,6 +40,19 @@ def deep_png(array: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + parts
 
 
+def clear_png(array: np.ndarray, clear: int) -> bytes:
+    """The same with one grey that counts as transparent."""
+    whole = deep_png(array)
+    place = whole.index(b"IDAT") - 4
+    return whole[:place] + chunk(b"tRNS", struct.pack(">H", clear)) + whole[place:]
+
+
+def pgm(array: np.ndarray, most: int, kind: bytes = b"P5") -> bytes:
+    """Grey (P5) or colour (P6) of 16 bits, written by hand."""
+    head = b"%s %d %d %d\n" % (kind, array.shape[1], array.shape[0], most)
+    return head + array.astype(">u2").tobytes()
+
+
 def claimed(width: int, height: int) -> bytes:
     """A PNG whose header promises more pixels than it has."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
@@ -68,6 +81,12 @@ def turned(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     return saved(Image.fromarray(PHOTO[:8]), "PNG", exif=exif)
+
+
+def with_a_preview() -> bytes:
+    """A phone's JPEG (MPO): the photograph, and a small picture behind it."""
+    photo = Image.new("RGB", (32, 32), (120, 120, 120))
+    return saved(photo, "MPO", save_all=True, append_images=[Image.new("RGB", (8, 8))])
 
 
 UPRIGHT = {
@@ -114,6 +133,20 @@ RIGHT: dict[str, tuple[bytes, Look, np.ndarray]] = {
     ),
     **{f"exif-{i}": (turned(i), COLOUR, UPRIGHT[i]) for i in UPRIGHT},
     "hundred-comments": (commented(100), COLOUR, PHOTO),
+    "pgm-16-bit": (pgm(RAMP * np.uint16(257), 65535), GREY, RAMP[..., None]),
+    "pgm-10-bit": (pgm(RAMP * np.uint16(4), 1020), GREY, RAMP[..., None]),
+    "ppm-16-bit": (pgm(PHOTO * np.uint16(257), 65535, b"P6"), COLOUR, PHOTO),
+    "16-bit-clear": (
+        clear_png(RAMP.astype(np.uint16) * 257, 99 * 257),
+        GREY,
+        np.where(RAMP == 99, 255, RAMP)[..., None],
+    ),
+    "16-bit-clear-on-black": (
+        clear_png(RAMP.astype(np.uint16) * 257, 99 * 257),
+        Look(channels=1, background=0),
+        np.where(RAMP == 99, 0, RAMP)[..., None],
+    ),
+    "photograph-with-a-preview": (with_a_preview(), COLOUR, np.full((32, 32, 3), 120)),
 }
 
 

@@ -9,6 +9,7 @@ from tests.commands import POINTS, good, refused
 from tests.pictures import CLASSES, fill, pixels, png
 from unnoise.core.errors import InputError
 from unnoise.data import Look, images, prepare, prepared
+from unnoise.data.pictures import decide
 from unnoise.data.pictures import images as module
 from unnoise.data.pictures.images import splits
 
@@ -116,20 +117,34 @@ def listed(folder: Path, without: str) -> Path:
     return folder
 
 
-def test_a_held_out_picture_without_a_label_is_named(tmp_path: Path):
+def test_a_picture_without_a_label_is_named(tmp_path: Path):
+    """Whichever part it would fall into: it is left out of both, and the classes stay."""
+    train, rest = parts(fill(tmp_path / "first", 60))
+    for part, names in (("train", train), ("test", rest)):
+        source = listed(tmp_path / part, min(names))
+        whole = images(str(source))
+        assert [(each.name, each.reason) for each in whole.refused] == [
+            (min(names), "has no label")
+        ]
+        assert whole.info.class_names == CLASSES and "1 without a label is left out" in whole.told
+        test = images(str(source), split="test")
+        assert len(whole) + len(test) == 59 and test.info.class_names == CLASSES
+        both = [images(str(source), split=s, labels=False) for s in ("train", "test")]
+        assert sum(map(len, both)) == 60
+        said = good("prepare", source, tmp_path / f"out {part}").out
+        assert "60 pictures" not in said and "59 pictures, 3 classes: cat" in said
+        assert min(names) in (tmp_path / f"out {part}" / "refused.jsonl").read_text()
+
+
+def test_held_out_data_of_elsewhere_without_a_label(tmp_path: Path):
     """What is trained on has classes: then what is held out needs one too."""
-    _, rest = parts(fill(tmp_path / "first", 60))
-    without = min(rest)
-    listed(tmp_path / "source", without)
-    test = images(str(tmp_path / "source"), split="test", bad=0.5)
-    assert [each.name for each in test.refused] == [without] and "no label" in test.refused[
-        0
-    ].reason
-    assert len(test) == len(rest) - 1 and test.info.class_names == CLASSES
-    assert len(images(str(tmp_path / "source"), split="test", labels=False)) == len(rest)
-    good("prepare", tmp_path / "source", tmp_path / "out", "--bad", 0.5)
-    assert without in (tmp_path / "out" / "refused.jsonl").read_text()
-    assert "no label" in refused("prepare", tmp_path / "source", tmp_path / "other")
+    fill(tmp_path / "source")
+    fill(tmp_path / "loose" / "x", 3)
+    (tmp_path / "other").mkdir()
+    for number in range(3):
+        (tmp_path / "other" / f"{number}.png").write_bytes(png(pixels(number)))
+    said = refused("prepare", tmp_path / "source", tmp_path / "o", "--test", tmp_path / "other")
+    assert "has no label" in said
 
 
 # -- canaries --------------------------------------------------------------------------------------
@@ -143,6 +158,6 @@ def test_canary_marks_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_canary_labels_are_taken_for_granted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "labelled", lambda found: found)
-    with pytest.raises(KeyError):
-        test_a_held_out_picture_without_a_label_is_named(tmp_path)
+    monkeypatch.setattr(decide, "settled", lambda entries, found: entries)
+    with pytest.raises((AssertionError, KeyError)):
+        test_a_picture_without_a_label_is_named(tmp_path)

@@ -37,7 +37,8 @@ def test_outer_folder_is_no_class(tmp_path: Path):
     fill(tmp_path / "all" / "of them")
     assert scan(tmp_path).classes == CLASSES
     (tmp_path / "loose.png").write_bytes(png(pixels(99)))
-    assert scan(tmp_path).classes is None
+    found = scan(tmp_path)
+    assert found.classes == CLASSES and reasons(found) == {"loose.png": "has no label"}
 
 
 def test_numbers_sort_by_value(tmp_path: Path):

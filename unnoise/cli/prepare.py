@@ -19,7 +19,9 @@ def prepare(
         "white", help="white or black: what shows through transparent pixels."
     ),
     test: str | None = Option(None, help="A second source to hold out."),
-    held_out: float = Option(0.1, help="Share to hold out where there is no --test.", min=0, max=1),
+    held_out: float = Option(
+        0.1, help="Share to hold out where there is no --test and no test/.", min=0, max=1
+    ),
     bad: float = Option(0.05, help="Largest share of bad files.", min=0, max=1),
     licence: str = Option("unknown", help="Of the data; goes into every model."),
     workers: int | None = Option(None, help="Processes. [one a core]", min=1, max=256),
@@ -58,6 +60,7 @@ def prepare(
             tell=count.of,
         )
     total = sum(report.counts.values()) + len(report.refused)
+    voice.say(report.told)
     purpose = {"train": "train on", "test": "hold out"}
     voice.say(", ".join(f"{count:,} to {purpose[s]}" for s, count in report.counts.items()))
     if report.refused:

@@ -57,6 +57,8 @@ def train(
         return
     folder = out or f"runs/{ready.recipe.name}"
     check_folder(Path(folder), resume)
+    if ready.data.told:
+        voice.say(ready.data.told)
     voice.say(ready.told())
     trackers = [made("tracker", each, "--track") for each in track or ()]
     run(

@@ -136,6 +136,7 @@ class Dataset(ABC):
         stretches: lengths of stretches of examples that are dear to jump between (a tar file each);
             empty where any order costs the same.
         together: stretches that are mixed with each other within an epoch.
+        told: what was decided of its source (classes, what is held out), in a line; "" for none.
     """
 
     family: ClassVar[str] = "dataset"
@@ -144,6 +145,7 @@ class Dataset(ABC):
     refused: Sequence[Refusal] = ()
     stretches: tuple[int, ...] = ()
     together: int = 1
+    told: str = ""
 
     def __repr__(self) -> str:
         info = self.info

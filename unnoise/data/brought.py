@@ -80,9 +80,13 @@ def _holds_batches(data: Any) -> bool:
 
 
 def _events(values: Any, name: str) -> Tensor:
-    """Values as a tensor; grey pictures (N, H, W) of bytes get their channel."""
+    """Values as a tensor; of pictures of bytes (N, H, W) and (N, H, W, C) with channels first."""
     found = plain(values, name)
-    return found[:, None] if found.dtype == torch.uint8 and found.ndim == 3 else found
+    if found.dtype != torch.uint8:
+        return found
+    if found.ndim == 4 and found.shape[3] in (1, 3) and found.shape[1] not in (1, 3):
+        return found.movedim(3, 1).contiguous()
+    return found[:, None] if found.ndim == 3 else found
 
 
 def parts_of(item: Any) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ class Flipped(Dataset):
     """
 
     def __init__(self, data: Dataset) -> None:
-        self.data, self.refused = data, data.refused
+        self.data, self.refused, self.told = data, data.refused, data.told
         self.stretches, self.together = data.stretches, data.together
         info = data.info
         mean = (info.mean + info.mean.flip(-1)) / 2

@@ -3,18 +3,23 @@
 from pathlib import Path
 from typing import Any
 
+from unnoise.data.names import place_of
+
 
 def data_table(path: str) -> dict[str, Any]:
     """The [data] table for data of the user's own, by what lies there.
 
     Arguments:
-        path: prepared data, a .npy file, a folder with an index.json or its URL, or whatever kind
-            "images" reads.
+        path: prepared data, a .npy or .npz file, a folder with an index.json or its URL, or
+            whatever kind "images" reads.
+
+    Raises:
+        InputError: the path is empty.
     """
-    place = Path(path)
+    place = Path(place_of(path))
     if is_file(place / "manifest.json"):
         return {"kind": "prepared", "path": path}
-    if place.suffix == ".npy":
+    if place.suffix.lower() in (".npy", ".npz"):
         return {"kind": "npy", "path": path}
     if path.startswith(("http://", "https://")) or is_file(place / "index.json"):
         return {"kind": "webdataset", "path": path}

@@ -190,6 +190,8 @@ class TensorDataset(StoredDataset):
         standardize: bool = True,
     ) -> None:
         rows = stored if not isinstance(stored, np.ndarray | Tensor) else plain(stored, name)
+        if isinstance(rows, Tensor) and rows.dtype == torch.bool:
+            rows, levels = rows.to(torch.uint8), levels or 2
         if rows.dtype == torch.uint8 and levels is None:
             levels = 256
         numbers = None if labels is None else class_numbers(labels, name)
@@ -379,10 +381,10 @@ def _parts(stored: Rows) -> Iterator[Tensor]:
 def _check_values(name: str, part: Tensor, levels: int | None) -> None:
     if not bool(torch.isfinite(part.float()).all()):
         raise InputError(f"data {name!r} holds NaN or infinite values; it cannot be trained on.")
-    if levels is not None and part.is_floating_point() and not bool((part == part.floor()).all()):
+    if levels is not None and part.is_floating_point() and bool((part != part.floor()).any()):
         raise InputError(
-            f"data {name!r} holds fractions, {float(part.min()):g} to {float(part.max()):g}; with "
-            f"levels = {levels} accepted are whole numbers. Leave levels out for continuous data."
+            f"data {name!r} holds fractions; with levels = {levels} accepted are whole numbers 0 "
+            f"to {levels - 1}. Leave levels out for continuous data."
         )
     if levels is not None and not 0 <= int(part.min()) <= int(part.max()) < levels:
         raise InputError(

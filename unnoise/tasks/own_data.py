@@ -16,6 +16,7 @@ from unnoise.catalogue.schema import nearest, parameters_of
 from unnoise.core.errors import InputError, either, short
 from unnoise.data import Dataset
 from unnoise.data.modelled import as_modelled
+from unnoise.data.names import place_of
 from unnoise.data.places import data_table
 from unnoise.models import Model
 from unnoise.recipes.load import read_toml
@@ -96,7 +97,7 @@ def _by_name_or_path(told: str, model: Model, changes: Mapping[str, Any]) -> Dat
         told, changes = place, {"split": split}
     if told in names("dataset"):
         return dataset(told, {k: v for k, v in changes.items() if k == "split"})
-    if not told.startswith(("hf:", "http://", "https://")) and not Path(told).exists():
+    if not told.startswith(("hf:", "http://", "https://")) and not Path(place_of(told)).exists():
         return dataset(told)  # which says that there is none
     table = data_table(told)
     known = parameters_of(constructor_of(lookup("dataset", table["kind"])).call)

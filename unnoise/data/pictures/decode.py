@@ -25,6 +25,7 @@ SUFFIXES = frozenset(
     f".{end}"
     for end in "png jpg jpeg jfif webp gif bmp tif tiff ppm pgm pbm pnm".split()  # noqa: SIM905
 )
+_DEEP = ("PPM", "PNG")  # forms whose 16 bits Pillow gives as whole numbers up to 65535
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
@@ -69,7 +70,8 @@ def read_picture(content: bytes, look: Look) -> NDArray[np.uint8]:
     try:
         picture = _opened(content)
         _check_size(picture.size)
-        if getattr(picture, "n_frames", 1) > 1:
+        # Of a phone's photograph the first picture is meant: others are previews or depths.
+        if picture.format != "MPO" and getattr(picture, "n_frames", 1) > 1:
             raise RefusedFile(f"{picture.n_frames} frames; a picture has one")
         if picture.format == "PNG":
             picture.verify()  # checksums of all chunks, which decoding does not look at
@@ -79,6 +81,7 @@ def read_picture(content: bytes, look: Look) -> NDArray[np.uint8]:
             picture.draft(None, (2 * look.size, 2 * look.size))
         picture.load()
         upright = _upright(picture)
+        upright.format = picture.format  # which a copy forgets
         return _scaled(_eight_bits(upright, look), look)
     except RefusedFile:
         raise
@@ -140,14 +143,15 @@ def _eight_bits(picture: Any, look: Look) -> Any:
 
     wanted = "RGB" if look.channels == 3 else "L"
     mode = picture.mode
-    if mode.startswith("I;16"):
-        # 65535 is white: 257 times 255.
-        deep = np.asarray(picture).astype(np.uint32)
-        picture = Image.fromarray(((deep + 128) // 257).astype(np.uint8), "L")
+    if mode.startswith("I;16") or (mode == "I" and picture.format in _DEEP):
+        picture = _shallow(picture, look)
     elif mode in ("I", "F"):
         kind = "32-bit whole" if mode == "I" else "floating point"
         raise RefusedFile(f"{kind} numbers, whose white is unknown; save it with 8 or 16 bits")
     elif mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
+        clear = picture.info.get("transparency")
+        if isinstance(clear, tuple) and max(clear) > 255:  # of 16 bits, as its pixels were
+            picture.info["transparency"] = tuple(value >> 8 for value in clear)
         picture = picture.convert("RGBA")
         paper = Image.new("RGBA", picture.size, (look.background,) * 3 + (255,))
         picture = Image.alpha_composite(paper, picture).convert("RGB")
@@ -157,6 +161,19 @@ def _eight_bits(picture: Any, look: Look) -> Any:
         return picture
     # Through RGB, because a palette or CMYK has no grey of its own.
     return picture.convert("RGB").convert(wanted)
+
+
+def _shallow(picture: Any, look: Look) -> Any:
+    """Grey of 16 bits in 8; the grey that counts as transparent shows the background."""
+    from PIL import Image
+
+    # 65535 is white: 257 times 255.
+    deep = np.asarray(picture).astype(np.int64)
+    grey = (deep.clip(0, 65_535) + 128) // 257
+    clear = picture.info.get("transparency")
+    if isinstance(clear, int):
+        grey[deep == clear] = look.background
+    return Image.fromarray(grey.astype(np.uint8), "L")
 
 
 def _scaled(picture: Any, look: Look) -> NDArray[np.uint8]:

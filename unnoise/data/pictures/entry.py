@@ -4,12 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
-from unnoise.data.names import Refusal
+from unnoise.data.names import Refusal, natural
 
-LISTS = ("metadata.jsonl", "metadata.csv")
-
-
-Listing = dict[str, Callable[[], bytes]]
+Read = Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -21,25 +18,61 @@ class Entry:
         read: gives its bytes; raises RefusedFile.
         label: its class by name, ``writable``; None without.
         text: its caption, ``writable``; None without.
+        path: the name in a form whose folders say what it is: decoded, without an archive's own
+            name; None where the name does.
     """
 
     name: str
-    read: Callable[[], bytes]
+    read: Read
     label: str | None = None
     text: str | None = None
+    path: str | None = None
+
+    @property
+    def place(self) -> str:
+        return self.name if self.path is None else self.path
+
+
+@dataclass
+class Listed:
+    """What lies in a source, before it is decided what its labels and splits are.
+
+    Arguments:
+        entries: pictures; with labels where the source says one for each (a tar file, a table).
+        lists: readers of lists (.csv, .tsv, .jsonl) by their path inside the source.
+        refused: files that are left out already.
+        unread: names of pictures in formats that no reader here knows.
+        notes: what else is to be told, in clauses.
+        names: class names in the order of their numbers, where the source has such an order.
+    """
+
+    entries: list[Entry] = field(default_factory=list[Entry])
+    lists: dict[str, Read] = field(default_factory=dict[str, Read])
+    refused: list[Refusal] = field(default_factory=list[Refusal])
+    unread: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+    names: tuple[str, ...] | None = None
 
 
 @dataclass
 class Found:
-    """Listing of an image source: its entries and refused files.
+    """Examples of an image source, with labels: its entries and refused files.
 
     Arguments:
         entries: pictures, sorted by name.
         refused: files that are left out already.
+        names: class names in the order of their numbers, where the source has such an order.
+        held: the source's own test part; None where it has none.
+        notes: what was decided, in clauses.
+        told: all of it, in a line.
     """
 
     entries: list[Entry]
     refused: list[Refusal] = field(default_factory=list[Refusal])
+    names: tuple[str, ...] | None = None
+    held: "Found | None" = None
+    notes: list[str] = field(default_factory=list[str])
+    told: str = ""
 
     @property
     def classes(self) -> tuple[str, ...] | None:
@@ -47,12 +80,4 @@ class Found:
         labels = {entry.label for entry in self.entries}
         if None in labels or not labels:
             return None
-        return tuple(sorted(cast(set[str], labels), key=_counted))
-
-
-def _counted(name: str) -> tuple[int, int, str, str]:
-    """Numbers by value, then words by letter."""
-    if not (name.isascii() and name.isdigit()):
-        return 1, 0, "", name
-    digits = name.lstrip("0")  # compared as they stand: Python reads no more than 4,300
-    return 0, len(digits), digits, name
+        return self.names or tuple(sorted(cast(set[str], labels), key=natural))

@@ -5,20 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from unnoise.core.errors import InputError
-from unnoise.data.names import normal, writable
+from unnoise.data.names import normal, place_of, writable
 from unnoise.data.pictures.decode import RefusedFile
-from unnoise.data.pictures.entry import Entry, Found
+from unnoise.data.pictures.entry import Entry, Listed
+from unnoise.data.pictures.labels import word
 
 
-def scan_hub(name: str) -> Found:
+def scan_hub(name: str) -> Listed:
     """List the images, labels and captions of a Hugging Face data set.
 
     The first column of pictures is taken, ``label`` (or the first of classes) and ``text`` (or
-    ``caption``) beside it.
+    ``caption``) beside it. Classes keep the order and the numbers that the data set gives them.
+    Without a named split all are listed, and test (or validation) is held out.
 
     Arguments:
-        name: "NAME", "NAME#SPLIT" ("train" when absent), or a folder written by ``save_to_disk``.
-            A name that is no folder is looked for on the hub: that is the network.
+        name: "NAME", "NAME#SPLIT", or a folder written by ``save_to_disk``. A name that is no
+            folder is looked for on the hub: that is the network.
 
     Raises:
         InputError: the library is missing, or there are no such data, split or pictures.
@@ -31,11 +33,34 @@ def scan_hub(name: str) -> Found:
         ) from error
     lib: Any = datasets
     source, _, split = name.partition("#")
+    source = place_of(source)
+    listed = Listed()
     try:
-        table = _table(lib, source, split)
+        for part, table in _tables(lib, source, split).items():
+            _take(lib, table, part, name, listed)
+    except InputError:
+        raise
     except Exception as error:  # the library raises whatever its file systems do
         reason = " ".join(str(error).split())[:150]
         raise InputError(f"hf:{name} cannot be loaded: {reason}.") from error
+    return listed
+
+
+def _tables(lib: Any, source: str, split: str) -> dict[str, Any]:
+    """Splits by name, of a folder or from the hub; a single one has none."""
+    if Path(source).is_dir() and _is_saved(Path(source)):
+        loaded = lib.load_from_disk(source)
+        if isinstance(loaded, dict) and split:
+            loaded = loaded[split]
+    else:
+        loaded = lib.load_dataset(source, split=split or None)
+    if not isinstance(loaded, dict):
+        return {"": loaded}
+    return {"": next(iter(loaded.values()))} if len(loaded) == 1 else dict(loaded)
+
+
+def _take(lib: Any, table: Any, part: str, name: str, listed: Listed) -> None:
+    """List the rows of one split."""
     kinds: dict[str, Any] = dict(table.features)
     picture, label, text = _columns(lib, kinds, name)
     # The files as they are, for our own gate to look at.
@@ -43,16 +68,13 @@ def scan_hub(name: str) -> Found:
     nothing = [None] * len(table)
     labels = [_named(kinds[label], each) for each in table[label]] if label else nothing
     texts = [_written(each) for each in table[text]] if text else nothing
-    known = enumerate(zip(labels, texts, strict=True))
-    return Found([Entry(f"{i:09d}", _reader(table, i, picture), *each) for i, each in known])
-
-
-def _table(lib: Any, source: str, split: str) -> Any:
-    """One split, of a folder or from the hub."""
-    if not (Path(source).is_dir() and _is_saved(Path(source))):
-        return lib.load_dataset(source, split=split or "train")
-    loaded = lib.load_from_disk(source)
-    return loaded[split or "train"] if isinstance(loaded, dict) else loaded
+    if label and hasattr(kinds[label], "int2str") and listed.names is None:
+        listed.names = tuple(writable(normal(each)) for each in kinds[label].names)
+    before = "" if part in ("", "train") else f"{part}/"
+    for i, (own, caption) in enumerate(zip(labels, texts, strict=True)):
+        place = f"{part}/{i}" if part else None
+        entry = Entry(f"{before}{i:09d}", _reader(table, i, picture), own, caption, place)
+        listed.entries.append(entry)
 
 
 def _columns(lib: Any, kinds: dict[str, Any], name: str) -> tuple[str, str | None, str | None]:
@@ -71,13 +93,14 @@ def _is_saved(folder: Path) -> bool:
 
 
 def _named(kind: Any, value: Any) -> str | None:
-    if value is None or isinstance(value, float | dict | list):
-        return None
     if hasattr(kind, "int2str"):
-        if not 0 <= value < kind.num_classes:  # they write -1 where the answer is kept secret
-            return None
-        value = kind.int2str(value)
-    return writable(normal(str(value)))
+        # They write -1 where the answer is kept secret.
+        sound = isinstance(value, int) and 0 <= value < kind.num_classes
+        return writable(normal(kind.int2str(value))) if sound else None
+    try:
+        return word(value)
+    except ValueError:  # a list of labels
+        return None
 
 
 def _written(value: Any) -> str | None:

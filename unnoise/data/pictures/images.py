@@ -18,7 +18,8 @@ from unnoise.catalogue.registry import register
 from unnoise.core.errors import InputError, Interrupted, within
 from unnoise.data.base import Dataset
 from unnoise.data.flips import Flipped
-from unnoise.data.names import Refusal, normal, shown
+from unnoise.data.names import Refusal, normal, place_of, shown
+from unnoise.data.pictures.decide import line
 from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
 from unnoise.data.pictures.entry import Entry, Found
 from unnoise.data.pictures.scan import scan
@@ -50,8 +51,10 @@ class Decoded:
     refused: list[Refusal] = field(default_factory=list[Refusal])
 
 
-def splits(path: str, test: str | None, held_out: float) -> tuple[Found, Found]:
-    """Train / test split of an image source, by a hash of the file names.
+def splits(
+    path: str, test: str | None, held_out: float, labels: bool = True
+) -> tuple[Found, Found]:
+    """Train / test split of an image source: its own, or by a hash of the file names.
 
     A picture's part depends on its name alone: it does not change when others are added. Only
     where a class would have nothing to train on, its picture that is nearest to the border goes
@@ -59,21 +62,30 @@ def splits(path: str, test: str | None, held_out: float) -> tuple[Found, Found]:
 
     Arguments:
         path: the source.
-        test: another source to hold out; None takes a share of the first.
+        test: another source to hold out, or its test part where it has one; None takes the test
+            part of the first, or else a share of it.
         held_out: that share; 1 leaves nothing to train on.
+        labels: whether labels are asked for.
     """
-    found = scan(path)
+    found = scan(path, labels, own_test=test is None)
     if test is not None:
-        other = scan(test)
+        other = scan(test, labels)
+        other = other.held or other
         _same_classes(found, other, test)
+        found.notes.append(f"{within(shown(test), _LONGEST_TOLD)} is held out")
+        found.told = line(found)
         return found, other
+    if found.held is not None:
+        return found, found.held
     marks = [_mark(entry.name) for entry in found.entries]
     held = {i for i, mark in enumerate(marks) if mark < held_out}
     if held_out < 1:
         held -= _needed(found.entries, marks, held)
     kept = [entry for i, entry in enumerate(found.entries) if i not in held]
     rest = [entry for i, entry in enumerate(found.entries) if i in held]
-    return Found(kept, found.refused), Found(rest)
+    told = line(replace(found, notes=[f"{len(rest):,} of them are held out", *found.notes]))
+    train = replace(found, entries=kept, told=told if rest else found.told)
+    return train, Found(rest, names=found.names)
 
 
 def _needed(entries: list[Entry], marks: list[float], held: set[int]) -> set[int]:
@@ -112,7 +124,7 @@ def _same_classes(found: Found, other: Found, test: str) -> None:
     if known is None:
         other.entries = [replace(entry, label=None) for entry in other.entries]
         return
-    new = sorted({entry.label or "none" for entry in other.entries} - set(known))
+    new = sorted({entry.label for entry in other.entries if entry.label} - set(known))
     if new:
         raise InputError(
             f"{test} has classes that the training data has not: {', '.join(new[:5])}."
@@ -198,6 +210,11 @@ def _contents(entries: list[Entry]) -> list[bytes | str]:
             found.append(entry.read())
         except RefusedFile as error:
             found.append(str(error))
+        except MemoryError:
+            raise
+        except Exception as error:  # of a source's own library
+            reason = " ".join(str(error).split()) or type(error).__name__
+            found.append(f"cannot be read: {within(reason, 100)}")
     return found
 
 
@@ -217,14 +234,19 @@ def check_refused(kept: Decoded, most: float, where: str) -> None:
     Raises:
         InputError: names the first of them.
     """
-    total = len(kept.refused) + len(kept.entries)
-    if kept.entries and len(kept.refused) <= most * total:
+    bad = [each for each in kept.refused if each.bad]
+    if kept.entries and len(bad) <= most * (len(bad) + len(kept.entries)):
         return
-    first = kept.refused[0]
+    bad = bad or kept.refused
+    first, total = bad[0], len(bad) + len(kept.entries)
+    cure = "Mend them."
+    if kept.entries and first.reason == "has no label":
+        cure = "Label them, or say labels = false or bad = 0.5 (--bad 0.5)."
+    elif kept.entries:
+        cure = f"At most {most:.0%} may be; mend them or say bad = 0.5 (--bad 0.5)."
     raise InputError(
-        f"{within(shown(where), 40)}: {len(kept.refused)} of {total} files are left out "
-        f"({within(first.name, 25)}: {within(first.reason, 30)}). At most {most:.0%} may be; mend "
-        "them or say bad = 0.5 (--bad 0.5)."
+        f"{within(shown(where), 40)}: {len(bad)} of {total} files are left out "
+        f"({within(first.name, 25)}: {within(first.reason, 30)}). {cure}"
     )
 
 
@@ -274,8 +296,9 @@ def images(
         path: a folder, a .zip or .tar file, or ``hf:NAME`` (see ``scan`` for what they may hold).
         size: side of the square that is cut from the middle and scaled; None needs equal sizes.
         split: "train", or "test": what is held out.
-        test: a second source that is held out; None takes a share of ``path``.
-        held_out: that share, chosen by the files' names.
+        test: a second source that is held out; None takes the test part of ``path``, or a share.
+        held_out: that share, chosen by the files' names; a source with a test part of its own
+            (test/ beside train/) holds that out instead.
         labels: whether classes (folders, or the list's ``label``) come with the pictures.
         channels: 3 for colour, 1 for grey.
         background: what shows through transparent pixels.
@@ -286,8 +309,9 @@ def images(
     Raises:
         InputError: nothing there, too many bad files, sizes that differ, or too much for memory.
     """
-    found, rest = splits(path, test, held_out)
-    classes = found.classes if labels else None
+    path = place_of(path)
+    found, rest = splits(path, test, held_out, labels)
+    classes = found.classes
     chosen = {"train": found, "test": rest}[split]
     if classes is not None:
         chosen = labelled(chosen)
@@ -315,6 +339,7 @@ def images(
         texts=captions(kept.entries),
         refused=kept.refused,
     )
+    data.told = found.told
     return Flipped(data) if flip and split == "train" else data
 
 

@@ -5,7 +5,7 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
@@ -13,10 +13,12 @@ from annotated_types import Interval
 from typing_extensions import TypedDict
 
 from unnoise.core.errors import DamagedFileError, InputError, StorageError, within
-from unnoise.data.names import brief, writable
-from unnoise.data.pictures.entry import Found
+from unnoise.data.names import Refusal, brief, place_of, writable
+from unnoise.data.pictures.decide import settled
+from unnoise.data.pictures.entry import Entry, Found
 from unnoise.data.pictures.prepared import file_hash
-from unnoise.data.pictures.tar_file import index_tar
+from unnoise.data.pictures.scan import tar_files
+from unnoise.data.pictures.tar_file import index_tar, parts_of
 from unnoise.system.documents import checked, parsed
 from unnoise.system.files import sweep, write_atomic
 
@@ -46,12 +48,19 @@ class Index:
     Arguments:
         base: folder or URL that the shards' names are relative to.
         shards: in order.
-        classes: names of the classes, None where they are unknown.
+        classes: names of the classes, None where they are unknown; where they are known, examples
+            without a label are left out.
+        refused: files that are left out already.
+        notes: what was decided, in clauses.
+        divided: whether these are the shards of one part of several.
     """
 
     base: str
     shards: tuple[Shard, ...]
     classes: tuple[str, ...] | None
+    refused: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+    divided: bool = False
 
 
 def write_index(folder: str | Path, out: str | Path | None = None) -> Path:
@@ -64,48 +73,81 @@ def write_index(folder: str | Path, out: str | Path | None = None) -> Path:
     Raises:
         InputError: no tar files there, or one cannot be read.
     """
-    top = Path(folder)
-    paths = sorted(top.glob("*.tar"))
+    top = Path(place_of(str(folder)))
+    paths = tar_files(top)
     if not paths:
         raise InputError(f"{folder} holds no .tar files.")
-    listed: list[dict[str, Any]] = []
-    every = Found([])
-    for path in paths:
-        entries, _ = index_tar(path)
-        every.entries += entries
-        listed.append({"url": path.name, "nsamples": len(entries), "sha256": file_hash(path)})
+    index = _scanned(top, paths)
+    listed = [
+        {"url": each.name, "nsamples": each.count, "sha256": file_hash(top / each.name)}
+        for each in index.shards
+    ]
     document: dict[str, Any] = {"__kind__": _KIND, "wids_version": 1, "shardlist": listed}
-    if every.classes is not None:
-        document["classes"] = list(every.classes)
-    target = top / "index.json" if out is None else Path(out)
+    if index.classes is not None:
+        document["classes"] = list(index.classes)
+    target = top / "index.json" if out is None else Path(place_of(str(out)))
     sweep(target.parent, target.name.__eq__)
     text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     write_atomic(target, text.encode("utf-8", "backslashreplace"))
     return target
 
 
-def read_index(path: str) -> Index:
+def read_index(path: str, part: str = "train") -> Index:
     """Read the shard index of a folder, .json file or URL; a folder without one is scanned.
 
+    Arguments:
+        path: the folder, file or URL.
+        part: "train" or "test". Of shards some of which are called after train and others after
+            test (or val), those of this part are meant; of others, all.
+
     Raises:
-        InputError: there is none, or it names files outside its own folder.
+        InputError: there is none, it names files outside its own folder, or nothing is of the part.
     """
+    path = place_of(path)
     if is_url(path):
         url = path if path.endswith(".json") else path.rstrip("/") + "/index.json"
-        return _index(fetch(url), url.rpartition("/")[0], url)
+        return _of_part(_index(fetch(url), url.rpartition("/")[0], url), part, path)
     place = Path(path)
     file = place / "index.json" if place.is_dir() else place
     if file.is_file() and file.suffix == ".json":
-        return _index(file.read_bytes(), str(file.parent), str(file))
-    if not place.is_dir() or not (paths := sorted(place.glob("*.tar"))):
+        index = _index(file.read_bytes(), str(file.parent), str(file))
+        return _of_part(index, part, path)
+    if not place.is_dir() or not (paths := tar_files(place)):
         raise InputError(f"{path}: give a folder of .tar files, its index.json, or a URL of one.")
+    return _of_part(_scanned(place, paths), part, path)
+
+
+def _scanned(top: Path, paths: list[Path]) -> Index:
+    """Index of tar files that are read through; labels are decided as for any source."""
     every = Found([])
-    shards: list[Shard] = []
-    for each in paths:
-        entries, _ = index_tar(each)
+    by_shard: list[list[Entry]] = []
+    for path in paths:
+        entries, refused = index_tar(path, f"{path.name}/")
+        by_shard.append(entries)
         every.entries += entries
-        shards.append(Shard(each.name, len(entries)))
-    return Index(str(place), tuple(shards), every.classes)
+        every.refused += refused
+    every.entries = settled(every.entries, every)
+    known = every.classes is not None
+    shards = tuple(
+        Shard(path.name, sum(not known or entry.label is not None for entry in entries))
+        for path, entries in zip(paths, by_shard, strict=True)
+    )
+    return Index(str(top), shards, every.classes, tuple(every.refused), tuple(every.notes))
+
+
+def _of_part(index: Index, part: str, where: str) -> Index:
+    """The shards of one part, where their names say which part they are of."""
+    parts = parts_of([shard.name for shard in index.shards])
+    if not parts:
+        return index
+    held = "test" if "test" in parts.values() else "val"
+    wanted = "train" if part == "train" else held
+    shards = tuple(shard for shard in index.shards if parts[shard.name] == wanted)
+    rest = len(index.shards) - len(shards)
+    note = f"of {len(index.shards):,} shards {rest:,} are of other parts by their names"
+    if not sum(shard.count for shard in shards):
+        raise InputError(f"{within(where, 60)}: its {wanted} shards hold no examples.")
+    return replace(index, shards=shards, notes=(*index.notes, note), divided=True)
 
 
 def is_url(path: str) -> bool:

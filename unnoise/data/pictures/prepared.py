@@ -29,10 +29,11 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from unnoise.catalogue.registry import register
-from unnoise.core.errors import DamagedFileError, InputError, StorageError, short
+from unnoise.core.errors import LONGEST, DamagedFileError, InputError, StorageError, short
 from unnoise.data.base import DataInfo, Dataset, info_fields, info_from
 from unnoise.data.flips import Flipped
-from unnoise.data.names import Refusal, shown
+from unnoise.data.names import Refusal, place_of, shown
+from unnoise.data.pictures.decide import counted
 from unnoise.data.pictures.decode import Look
 from unnoise.data.pictures.images import (
     Decoded,
@@ -60,11 +61,13 @@ class Report:
         path: the folder.
         counts: examples by split.
         refused: files that were left out.
+        told: what was decided of the source: pictures, classes, what is held out, in a line.
     """
 
     path: Path
     counts: dict[str, int]
     refused: tuple[Refusal, ...]
+    told: str = ""
 
 
 def prepare(
@@ -99,10 +102,10 @@ def prepare(
         InputError: ``out`` exists, nothing is there, sizes differ, or too many files are bad.
         StorageError: the disk is full or cannot be written; nothing is left behind.
     """
-    out = Path(out)
+    source, out = place_of(str(source)), Path(place_of(str(out)))
     if out.exists():
         raise InputError(f"{out} exists already; give the name of a new folder.")
-    found, rest = splits(str(source), test, held_out)
+    found, rest = splits(source, test, held_out)
     if not (found.entries or found.refused):
         raise InputError(f"{source} is held out altogether; leave some to train on.")
     classes = found.classes
@@ -124,21 +127,21 @@ def prepare(
             pixels = decode(each, look, kept[split], workers, told)
             _write_split(part, split, pixels, kept[split], out.name, classes, licence, hashes)
             before += len(each.entries)
-            check_refused(kept[split], bad, str(source))
+            check_refused(kept[split], bad, source)
         refused = tuple(r for each in kept.values() for r in each.refused)
         counts = {split: len(each.entries) for split, each in kept.items()}
         _write_lines(part / "refused.jsonl", map(asdict, refused), hashes)
         document = {
             "format": FORMAT,
             "kind": "pictures",
-            "source": shown(str(source)),
+            "source": shown(source),
             "look": asdict(look),
             "counts": counts,
             "classes": classes,
             "sha256": hashes,
         }
         write_atomic(part / "manifest.json", json.dumps(document, indent=1).encode())
-    return Report(out, counts, refused)
+    return Report(out, counts, refused, found.told)
 
 
 @contextmanager
@@ -259,7 +262,7 @@ def prepared(
         InputError: no such folder or split.
         DamagedFileError: a file is not what was prepared.
     """
-    folder = Path(path)
+    folder = Path(place_of(path))
     manifest = _manifest(folder)
     hashes, count = manifest["sha256"], manifest["counts"].get(split)
     if count is None:
@@ -277,7 +280,19 @@ def prepared(
     data = PreparedDataset(
         info, Arrays(arrays), numbers, dequantize=dequantize, texts=texts if any(texts) else None
     )
+    data.told = _told(info, manifest["counts"])
     return Flipped(data) if flip and split == "train" else data
+
+
+def _told(info: DataInfo, counts: "_Counts") -> str:
+    """What a preparation holds, in a line."""
+    held = counts.get("test", 0)
+    rest = f"; {held:,} more are held out" if held else ""
+    head = f"{info.count:,} pictures"
+    if info.class_names is None or info.class_counts is None:
+        return f"{head} without classes{rest}"
+    pairs = list(zip(info.class_names, info.class_counts, strict=True))
+    return f"{head}, {counted(pairs, LONGEST - len(head) - len(rest) - 2)}{rest}"
 
 
 class _Head(TypedDict):

@@ -12,7 +12,7 @@ import weakref
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, cast, final
+from typing import Any, Literal, final
 
 import numpy as np
 import torch
@@ -22,11 +22,11 @@ from torch import Tensor
 from unnoise.catalogue.ranges import Count
 from unnoise.catalogue.registry import register
 from unnoise.core.condition import Condition
-from unnoise.core.errors import DamagedFileError, InputError, short
+from unnoise.core.errors import DamagedFileError, InputError, line_within, short, within
 from unnoise.core.noise import Noise
 from unnoise.data.base import Batch, Dataset
 from unnoise.data.flips import Flipped
-from unnoise.data.names import Refusal, brief, shown
+from unnoise.data.names import Refusal, brief, place_of, shown
 from unnoise.data.pictures.decode import Look, RefusedFile, read_picture
 from unnoise.data.pictures.entry import Entry
 from unnoise.data.pictures.indices import Index, Shard, fetch, is_url, read_index
@@ -65,9 +65,10 @@ class ShardedPictures(Dataset):
         together: int = 8,
     ) -> None:
         self.index, self.look, self.dequantize = index, look, dequantize
-        self.cache, self.together = cache, together
-        if cache is not None:
-            sweep(Path(cache), {_near_name(shard) for shard in index.shards}.__contains__)
+        self.cache = None if cache is None else place_of(cache)
+        self.together = together
+        if self.cache is not None:
+            sweep(Path(self.cache), {_near_name(shard) for shard in index.shards}.__contains__)
         self.stretches = tuple(shard.count for shard in index.shards)
         self.ends = torch.tensor(self.stretches).cumsum(0)
         names = index.classes or (None if classes is None else tuple(map(str, range(classes))))
@@ -75,9 +76,10 @@ class ShardedPictures(Dataset):
         self._open: OrderedDict[int, list[Entry]] = OrderedDict()
         self._lock = threading.Lock()
         self._temporary: str | None = None
-        self._bad: list[Refusal] = []
+        self._bad: list[Refusal] = list(index.refused)
         self.refused = self._bad
         self.info = self._described(names if self.numbers is not None else None)
+        self.told = self._line(names if self.numbers is not None else None)
 
     def __len__(self) -> int:
         return int(self.ends[-1])
@@ -129,7 +131,11 @@ class ShardedPictures(Dataset):
                 return self._open[which]
             shard = self.index.shards[which]
             path = self._near(shard)
-            entries, _ = index_tar(path, f"{shard.name}/")
+            entries, refused = index_tar(path, f"{shard.name}/")
+            known = set(self._bad)
+            self._bad += [each for each in refused if each not in known]
+            if self.index.classes is not None:
+                entries = [entry for entry in entries if entry.label is not None]
             if len(entries) != shard.count:
                 raise DamagedFileError(
                     f"{path} has {len(entries)} examples, its index says {shard.count}; write the "
@@ -168,6 +174,15 @@ class ShardedPictures(Dataset):
     def _forget(self, shard: Shard) -> None:
         if self._temporary is not None:
             (self._folder() / _near_name(shard)).unlink(missing_ok=True)
+
+    def _line(self, names: tuple[str, ...] | None) -> str:
+        """What was decided of the shards, in a line."""
+        head = f"{len(self):,} pictures in {len(self.index.shards):,} shards"
+        known = "without classes"
+        if names is not None:
+            few = ", ".join(within(brief(name), 30) for name in names[:5])
+            known = f"{len(names):,} classes: {few}{', ...' if len(names) > 5 else ''}"
+        return line_within("; ".join([f"{head}, {known}", *self.index.notes]))
 
     def _described(self, names: tuple[str, ...] | None) -> Any:
         """Mean and variance of the first examples; count and hash of all that the index lists."""
@@ -219,7 +234,8 @@ def webdataset(
         path: a folder of .tar files, its index.json (``unnoise prepare FOLDER FOLDER/index.json``
             writes one), or a URL of either.
         size: side of the square that is cut from the middle and scaled.
-        split: "train", or "test": what ``test`` names.
+        split: "train", or "test": what ``test`` names, or else the shards of ``path`` that are
+            called after test (or val) where others are called after train.
         test: shards that are held out, given like ``path``.
         labels: whether classes (``.cls`` files, or ``label`` in ``.json`` files) come with them.
         classes: number of classes, for an index that does not name them.
@@ -235,11 +251,14 @@ def webdataset(
         InputError: no shards there, or no index where one is needed.
         StorageError: a URL cannot be read.
     """
-    if split == "test" and test is None:
-        raise InputError(f"data {path} holds nothing out; name held-out shards with test = PATH.")
     index = read_index(path)
     if split == "test":
-        index = replace(read_index(cast(str, test)), classes=index.classes)
+        held = read_index(path if test is None else test, "test")
+        if test is None and not held.divided:
+            raise InputError(
+                f"data {path} holds nothing out; name held-out shards with test = PATH."
+            )
+        index = replace(held, classes=index.classes)
     look = Look(size, channels, {"white": 255, "black": 0}[background])
     data = ShardedPictures(
         index,
