@@ -289,11 +289,8 @@ class Run:
         if found is not None and self.out is not None:
             self.load(found, self.out)
             kept = f" The state of step {found.step} is saved."
-        lower = f"lr={self.settings.lr / 10:g}"
-        cure = either(
-            f"{lower}, or precision='float32'",
-            f"--set training.{lower}, or --set training.precision=float32",
-        )
+        table = either("", "--set training.")
+        cure = f"{table}lr={self.settings.lr / 10:g}, or {table}precision=float32"
         raise NumbersError(f"Training stopped: {why}.{kept} Try {cure}.")
 
     # -- state ----------------------------------------------------------------------------------
