@@ -25,6 +25,15 @@ def test_readme_code_runs(number, tmp_path, monkeypatch, capsys):
     assert torch.isfinite(names["x"]).all()
 
 
+def test_what_is_ones_own_goes_in(tmp_path, monkeypatch, forgotten):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"__name__": "readme"}
+    exec(compile(code("README.md")[4], "README.md, block 4", "exec"), names)
+    x = names["mine"].info.to_stored(names["mine"].sample(50))
+    assert 200 < float(x.mean()) < 600
+    assert (tmp_path / "runs/mine/model.safetensors").is_file()
+
+
 def test_readme_goes_there_and_back(capsys):
     from tests.small import diffusion
     from unnoise.data import digits
@@ -32,7 +41,9 @@ def test_readme_goes_there_and_back(capsys):
     test = digits("test")[:4]
     names: dict = {"model": diffusion(digits()), "test": test}
     exec(code("README.md")[2].replace("8)", "3)"), names)
-    assert float(capsys.readouterr().out.removeprefix("tensor(").rstrip(")\n")) < 1e-2
+    away = capsys.readouterr().out.splitlines()[-1]
+    assert float(away.removeprefix("tensor(").rstrip(")")) < 1e-2
+    assert names["found"].standard_error.isfinite().all()
     assert names["path"].shape == (3, 2, 1, 8, 8) and names["found"].log_prob.shape == (4,)
 
 

@@ -1,6 +1,5 @@
 """Plain torch modules as networks: trained, guided, asked for likelihoods, saved and loaded."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 
 from tests.small import pictures
 from unnoise import VP, Diffusion, InputError, load, register
-from unnoise.catalogue import registry
 from unnoise.catalogue.registry import build, spec
 from unnoise.core.condition import Condition
 from unnoise.networks import Foreign
@@ -46,14 +44,6 @@ class Kept(nn.Module):
     def forward(self, x: Tensor, clock: Tensor, label: Tensor) -> Any:
         self.seen.append((x, clock, label))
         return x if self.answer is None else self.answer(x)
-
-
-@pytest.fixture
-def plugged() -> Iterator[None]:
-    before = {k: dict(v) for k, v in registry._CATALOGUE.items()}  # pyright: ignore
-    yield
-    registry._CATALOGUE.clear()  # pyright: ignore
-    registry._CATALOGUE.update(before)  # pyright: ignore
 
 
 def test_trained_guided_and_asked():
@@ -142,7 +132,7 @@ def test_a_module_of_nobodys_recipe_is_refused_before_the_first_step(tmp_path: P
     fit(model, DATA, steps=1, batch=4, threads=1)
 
 
-def test_saved_by_a_function_that_returns_it(plugged: None, tmp_path: Path):
+def test_saved_by_a_function_that_returns_it(forgotten: None, tmp_path: Path):
     @register("network", "net")
     def net(width: int = 8) -> nn.Module:
         return Net(4, width)

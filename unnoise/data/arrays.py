@@ -65,7 +65,8 @@ def npy(
     Arguments:
         path: a .npy file of shape (N, *event), channels first; uint8 has 256 levels from -1 to 1,
             truth values have 2, floats are standardised channel by channel. Or an .npz with such an
-            array (``images``, ``x``, ``data`` ..., perhaps ``labels`` or ``y``; ``x_test`` is held out).
+            array (``images``, ``x``, ``data`` ...; perhaps ``labels`` or ``y``; ``x_test`` is held
+            out).
         labels: a .npy file of class numbers or names, shape (N,). The values that occur are the
             classes, in order.
         split: "train", or "test": what is held out.
