@@ -132,3 +132,18 @@ def test_a_file_keeps_the_map(tmp_path: Path):
     assert (info.offset, info.scale) == (data.info.offset, data.info.scale)
     x = model.sample(400, steps=4)
     assert torch.equal(info.to_stored(x), data.info.to_stored(x))
+
+
+def test_classes_go_by_their_names():
+    """Other data without some class has other numbers; canary: its own are wrong."""
+
+    def named(names: tuple[str, ...], labels: list[int]) -> TensorDataset:
+        return TensorDataset("x", rows(len(labels), 2), torch.tensor(labels), class_names=names)
+
+    train, other = named(("cat", "dog", "owl"), [0, 1, 2]), named(("cat", "owl"), [1, 0, 1])
+    seen = as_modelled(other, train.info)
+    assert seen[:].label.tolist() == [2, 0, 2] != other[:].label.tolist()
+    assert seen.info.labels.counts == (1, 0, 2) and seen.info.class_names == train.info.class_names
+    stranger = as_modelled(named(("cat", "eel"), [0, 1]), train.info)
+    assert stranger[:].label is None and stranger.info.classes is None
+    assert as_modelled(train, train.info) is train

@@ -36,16 +36,60 @@ class Remodelled(Dataset):
         return Batch((self._shift + self._ratio * found.x.double()).float(), found.cond)
 
 
+@final
+class Relabelled(Dataset):
+    """Data whose classes have the numbers that classes of the same names have in other data.
+
+    Arguments:
+        data: any data set with named classes.
+        like: whose numbers to use; where it lacks one of the classes, there are no labels.
+    """
+
+    def __init__(self, data: Dataset, like: DataInfo) -> None:
+        self.data, self.refused, self.law = data, data.refused, data.law
+        self.stretches, self.together = data.stretches, data.together
+        names, known = data.info.class_names or (), like.class_names or ()
+        self._number = None
+        self.info = replace(data.info, classes=None, class_names=None, class_counts=None)
+        if set(names) <= set(known):
+            self._number = torch.tensor([known.index(name) for name in names])
+            found = dict(zip(names, data.info.class_counts or (), strict=False))
+            counts = tuple(found.get(name, 0) for name in known) if found else None
+            self.info = replace(
+                data.info, classes=like.classes, class_names=known, class_counts=counts
+            )
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, index: Tensor, noise: Noise | None = None) -> Batch:
+        found = self.data.batch(index, noise)
+        if found.cond is None or found.label is None:
+            return found
+        label = None if self._number is None else self._number[found.label]
+        cond = replace(found.cond, label=label)
+        return Batch(found.x, cond if cond.slots else None)
+
+
 def as_modelled(data: Dataset, like: DataInfo | None) -> Dataset:
-    """Data as a model takes it that was trained on other data: equal stored values then are equal
-    modelled values. Data with levels has one map, and stays as it is.
+    """Data as a model takes it that was trained on other data: equal stored values are equal
+    modelled values, and classes of one name have one number.
 
     Arguments:
         data: any data set.
         like: of the data that the model was trained on; None where it was not.
     """
+    if like is None:
+        return data
+    found, names = _in_map(data, like), data.info.class_names
+    named = names is not None and like.class_names is not None
+    return Relabelled(found, like) if named and names != like.class_names else found
+
+
+def _in_map(data: Dataset, like: DataInfo) -> Dataset:
+    """The data in the affine map of ``like``; with levels there is one map, and it stays."""
     info = data.info
-    if like is None or info.levels is not None or like.levels is not None:
+    if info.levels is not None or like.levels is not None:
         return data
     same = (info.offset, info.scale) == (like.offset, like.scale)
     if same or info.shape != like.shape:
