@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from unnoise.catalogue.ranges import Draws
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, ScoreModel
 from unnoise.objectives.base import Loss, Objective
@@ -130,7 +130,7 @@ def _at_levels(
     weight: Weight,
     denoiser: GaussianDenoiser,
     x0: Tensor,
-    cond: Condition | None,
+    cond: Given,
     noise: Noise,
 ) -> Loss:
     """Twice ``rule(score, x_t, t)`` at drawn levels, in units of the weight of ``mean - x_0``."""
@@ -163,9 +163,7 @@ class ExplicitScoreMatching(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
             return explicit_score_matching(score, x, lambda y: self.known.score(y, t, cond))
 
@@ -192,9 +190,7 @@ class ImplicitScoreMatching(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
             return implicit_score_matching(score, x)
 
@@ -222,9 +218,7 @@ class SlicedScoreMatching(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
             along = _directions(x, self.projections, noise.child("direction"))
             return sliced_score_matching(score, x, along)
@@ -253,9 +247,7 @@ class ReducedSlicedScoreMatching(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
             along = _directions(x, self.projections, noise.child("direction"))
             return reduced_sliced_score_matching(score, x, along)

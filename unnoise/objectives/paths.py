@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws, Steps
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.denoisers import ScoreModel
 from unnoise.objectives.base import Loss, Objective
@@ -37,9 +37,7 @@ class PathScoreMatching(Objective):
     steps: Steps = 30
     projections: Draws = 1
 
-    def __call__(
-        self, denoiser: ScoreModel, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: ScoreModel, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         process = denoiser.process
         u = noise.child("time").uniform(torch.empty(len(noise), dtype=torch.float64))
         t = process.t_min + (1 - process.t_min) * u.to(x0.device)

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, Mixture
@@ -32,7 +32,7 @@ class Shifted(GaussianDenoiser):
         self.inner, self.wrong, self.amount = inner, wrong, amount
         self.process = inner.process
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         belief = self.inner(x, t, cond)
         return replace(belief, mean=belief.mean + self.amount * self.wrong(x, t))
 
