@@ -11,7 +11,7 @@ from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.denoisers import ScoreModel
 from unnoise.objectives.base import Loss, Objective
-from unnoise.objectives.matching import reduced_sliced_score_matching
+from unnoise.objectives.matching import reduced_sliced_score_matching, signs
 from unnoise.processes import simulate
 
 
@@ -44,9 +44,7 @@ class PathScoreMatching(Objective):
         with torch.no_grad():
             shares = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64, device=t.device)
             x = simulate(process, x0, shares[:, None] * t, noise.child("path"))
-        ways = [noise.child("way").child(i).rademacher(x) for i in range(self.projections)]
-        found = reduced_sliced_score_matching(
-            lambda y: denoiser.score(y, t, cond), x, torch.stack(ways)
-        )
+        along = signs(x, self.projections, noise.child("way"))
+        found = reduced_sliced_score_matching(lambda y: denoiser.score(y, t, cond), x, along)
         value = (2 / x0[0].numel() * t).to(found) * found
         return Loss(value, {"loss": value.detach()})
