@@ -11,8 +11,8 @@ from unnoise.core.distributions import Distribution
 Bridge = Callable[[Any, Tensor], Distribution]
 
 
-class Process(ABC):
-    """Forward (noising) process from data (t = 0) to a prior (t = 1), with known bridges.
+class Noising(ABC):
+    """Way from data (t = 0) to a prior (t = 1): what every process and every SDE has.
 
     Attributes:
         t_min: the smallest noisy time; grids step from it to 0, likelihoods are of p at t_min.
@@ -29,6 +29,10 @@ class Process(ABC):
     @abstractmethod
     def prior(self, shape: Sequence[int]) -> Distribution:
         """Prior: the law at t = 1 where sampling starts, for a batch of ``shape`` (B, *event)."""
+
+
+class Process(Noising):
+    """Forward process with known bridges, from data to a prior; attributes as of ``Noising``."""
 
     @abstractmethod
     def forward(self, x0: Tensor, t: Tensor | float) -> Distribution:
@@ -67,24 +71,12 @@ class Local(ABC):
         """Step ``x - size reverse_drift + sqrt(size) L z``, a new tensor; without z no noise."""
 
 
-class SDE(ABC):
-    """Forward SDE dx = f(x, t) dt + L(x, t) dw, from t = 0 (data) to t = 1 (prior).
+class SDE(Noising):
+    """Forward SDE dx = f(x, t) dt + L(x, t) dw; attributes as of ``Noising``.
 
     Everything that walks an SDE backwards needs of L its action on a vector, the action of L L^T,
     and the divergence of L L^T: for a Gaussian process one number, zero and no more.
-
-    Attributes:
-        t_min, t_max, steps: as those of a Process.
     """
-
-    family: ClassVar[str] = "process"
-    t_min: float = 1e-3
-    t_max: float = 1.0
-    steps: int | None = None
-
-    @abstractmethod
-    def prior(self, shape: Sequence[int]) -> Distribution:
-        """Prior: the law at t = 1 where sampling starts, for a batch of ``shape`` (B, *event)."""
 
     @abstractmethod
     def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
