@@ -32,7 +32,10 @@ class Noising(ABC):
 
 
 class Process(Noising):
-    """Forward process with known bridges, from data to a prior; attributes as of ``Noising``."""
+    """Forward (noising) process from data (t = 0) to a prior (t = 1), with known bridges.
+
+    Attributes are those of ``Noising``.
+    """
 
     @abstractmethod
     def forward(self, x0: Tensor, t: Tensor | float) -> Distribution:
@@ -72,10 +75,11 @@ class Local(ABC):
 
 
 class SDE(Noising):
-    """Forward SDE dx = f(x, t) dt + L(x, t) dw; attributes as of ``Noising``.
+    """Forward SDE dx = f(x, t) dt + L(x, t) dw, from t = 0 (data) to t = 1 (prior).
 
     Everything that walks an SDE backwards needs of L its action on a vector, the action of L L^T,
-    and the divergence of L L^T: for a Gaussian process one number, zero and no more.
+    and the divergence of L L^T: for a Gaussian process one number, zero and no more. Attributes
+    are those of ``Noising``.
     """
 
     @abstractmethod
