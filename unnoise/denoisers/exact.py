@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import match
+from unnoise.core.broadcast import Time, match
 from unnoise.core.condition import Given
 from unnoise.core.distributions import Categorical, Normal
 from unnoise.core.errors import InputError
@@ -86,7 +86,7 @@ class Mixture(GaussianDenoiser):
         self.log_weights: Tensor
 
     def _components(
-        self, x: Tensor, t: Tensor | float, cond: Given
+        self, x: Tensor, t: Time, cond: Given
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Per component: log joint (B, K), x in its axes, and the scales it is seen under."""
         _fits(x, self.event)
@@ -114,7 +114,7 @@ class Mixture(GaussianDenoiser):
         var = (share * (var_k + (mean_k - mean[:, None]) ** 2)).sum(1)
         return Normal(mean.reshape(x.shape).to(x), var.reshape(x.shape).to(x))
 
-    def log_prob(self, x: Tensor, t: Tensor | float = 0.0, cond: Given = None) -> Tensor:
+    def log_prob(self, x: Tensor, t: Time = 0.0, cond: Given = None) -> Tensor:
         """log p_t(x) in nats, shape (B,); t = 0 is the data itself."""
         return torch.logsumexp(self._components(x, t, cond)[0], 1).to(x)
 

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
+from unnoise.core.broadcast import Time
 from unnoise.core.distributions import Distribution
 
 Bridge = Callable[[Any, Tensor], Distribution]
@@ -38,13 +39,11 @@ class Process(Noising):
     """
 
     @abstractmethod
-    def forward(self, x0: Tensor, t: Tensor | float) -> Distribution:
+    def forward(self, x0: Tensor, t: Time) -> Distribution:
         """Marginal q(x_t | x_0): data ``x0`` (B, *event) noised to times ``t``, () or (B,)."""
 
     @abstractmethod
-    def bridge(
-        self, belief: Any, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
-    ) -> Distribution:
+    def bridge(self, belief: Any, x: Tensor, t: Time, s: Time, eta: float = 1.0) -> Distribution:
         """Reverse step p(x_s | x_t): the bridge q(x_s | x_t, x_0) averaged over a belief about x_0.
 
         Arguments:
@@ -83,23 +82,23 @@ class SDE(Noising):
     """
 
     @abstractmethod
-    def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def drift(self, x: Tensor, t: Time) -> Tensor:
         """Drift f(x, t), shape (B, *event); ``t`` has shape () or (B,)."""
 
     @abstractmethod
-    def diffuse(self, x: Tensor, t: Tensor | float, z: Tensor) -> Tensor:
+    def diffuse(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Diffusion times a vector: L(x, t) z, shape (B, *event); ``z`` has the shape of ``x``."""
 
     @abstractmethod
-    def covariance(self, x: Tensor, t: Tensor | float, v: Tensor) -> Tensor:
+    def covariance(self, x: Tensor, t: Time, v: Tensor) -> Tensor:
         """Diffusion covariance times a vector: L L^T v, shape (B, *event)."""
 
     @abstractmethod
-    def covariance_divergence(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def covariance_divergence(self, x: Tensor, t: Time) -> Tensor:
         """div(L L^T), shape (B, *event): its i-th number is sum_j d(L L^T)_ij / dx_j."""
 
     @abstractmethod
-    def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    def coordinate(self, t: Time) -> tuple[Tensor, Tensor]:
         """Change of variables of the Runge-Kutta solvers: (length, angle) at ``t``, float64.
 
         The state is x = length y, and y is followed over ``angle``, which rises with t.
@@ -114,9 +113,7 @@ class SDE(Noising):
         """The SDE at each of the times (N,), coefficients precomputed where possible."""
 
     @final
-    def reverse_drift(
-        self, x: Tensor, t: Tensor | float, score: Tensor, share: float = 1.0
-    ) -> Tensor:
+    def reverse_drift(self, x: Tensor, t: Time, score: Tensor, share: float = 1.0) -> Tensor:
         """Drift of the reverse SDE (or ODE): ``f - share (div(L L^T) + L L^T score)``.
 
         Arguments:
