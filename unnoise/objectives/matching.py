@@ -71,8 +71,7 @@ def sliced_score_matching(score: Score, x: Tensor, directions: Tensor) -> Tensor
     """Sliced score matching: ``v . (d score / dx) v + 1/2 (v . score)^2``, averaged over v.
 
     Arguments:
-        score: of each row by itself, differentiable in x, shape (B, *event) -> (B, *event).
-        x: data, shape (B, *event).
+        score, x: as of ``implicit_score_matching``.
         directions: random, of mean 0 and covariance 1, shape (P, B, *event).
 
     Returns:
