@@ -17,17 +17,14 @@ from unnoise.objectives import Objective
 from unnoise.processes import GaussianProcess
 from unnoise.testing.compare import ManyProcesses
 
+Wrong = Callable[[Tensor, Tensor], Tensor]
+
 
 @final
 class Shifted(GaussianDenoiser):
     """A denoiser whose mean is wrong by ``amount`` times a function of (x, t)."""
 
-    def __init__(
-        self,
-        inner: GaussianDenoiser,
-        wrong: Callable[[Tensor, Tensor], Tensor],
-        amount: Tensor | float,
-    ) -> None:
+    def __init__(self, inner: GaussianDenoiser, wrong: Wrong, amount: Tensor | float) -> None:
         super().__init__()
         self.inner, self.wrong, self.amount = inner, wrong, amount
         self.process = inner.process
@@ -37,7 +34,7 @@ class Shifted(GaussianDenoiser):
         return replace(belief, mean=belief.mean + self.amount * self.wrong(x, t))
 
 
-WRONGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+WRONGS: dict[str, Wrong] = {
     "shifted": lambda x, t: torch.ones_like(x),
     "scaled": lambda x, t: torch.tanh(x),
     "curved": lambda x, t: torch.cos(3 * x),
