@@ -5,6 +5,8 @@ from torch import Tensor
 
 from unnoise.core.errors import InputError
 
+Time = Tensor | float  # in [0, 1]: one for all, shape (), or one for each sample, (B,)
+
 
 def match(t: Tensor, x: Tensor) -> Tensor:
     """View ``t`` so that it broadcasts against the rows of ``x``.

@@ -134,6 +134,9 @@ class Condition:
         return self._map(lambda value: value[index])
 
 
+Given = Condition | None  # under what a batch is asked about: one row a sample, or nothing
+
+
 def _joined(values: list[Tensor], slot: str) -> Tensor:
     if slot == "tokens":
         longest = max(value.shape[1] for value in values)

@@ -7,7 +7,7 @@ from typing import final
 from torch import Tensor, nn
 
 from unnoise.core.broadcast import double, match
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Distribution, Normal
 from unnoise.processes import SDE, GaussianProcess, Process
 
@@ -18,7 +18,7 @@ class ScoreModel(nn.Module, ABC):
     process: SDE
 
     @abstractmethod
-    def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+    def score(self, x: Tensor, t: Tensor, cond: Given = None) -> Tensor:
         """Score grad log p_t(x), shape (B, *event).
 
         Arguments:
@@ -28,9 +28,7 @@ class ScoreModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def turn(
-        self, x: Tensor, t: Tensor, cond: Condition | None = None
-    ) -> tuple[Tensor, Distribution | None]:
+    def turn(self, x: Tensor, t: Tensor, cond: Given = None) -> tuple[Tensor, Distribution | None]:
         """Slope of the probability-flow ODE in the process's own coordinate.
 
         Arguments:
@@ -42,9 +40,7 @@ class ScoreModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def land(
-        self, x: Tensor, t: Tensor, cond: Condition | None = None
-    ) -> tuple[Tensor, Distribution | None]:
+    def land(self, x: Tensor, t: Tensor, cond: Given = None) -> tuple[Tensor, Distribution | None]:
         """Final denoising step, from ``t`` to the data at 0, and the belief; as in ``turn``."""
 
 
@@ -52,15 +48,11 @@ class SDEScore(ScoreModel, ABC):
     """Score model of a general SDE, whose ODE is solved in x and t themselves."""
 
     @final
-    def turn(
-        self, x: Tensor, t: Tensor, cond: Condition | None = None
-    ) -> tuple[Tensor, Distribution | None]:
+    def turn(self, x: Tensor, t: Tensor, cond: Given = None) -> tuple[Tensor, Distribution | None]:
         return self.process.reverse_drift(x, t, self.score(x, t, cond), share=0.5), None
 
     @final
-    def land(
-        self, x: Tensor, t: Tensor, cond: Condition | None = None
-    ) -> tuple[Tensor, Distribution | None]:
+    def land(self, x: Tensor, t: Tensor, cond: Given = None) -> tuple[Tensor, Distribution | None]:
         slope, _ = self.turn(x, t, cond)
         return x - match(double(t), x).to(x) * slope, None
 
@@ -71,7 +63,7 @@ class Denoiser(nn.Module, ABC):
     process: Process
 
     @abstractmethod
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Distribution:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Distribution:
         """The belief p(x_0 | x_t) about the clean data, a Distribution of shape (B, *event).
 
         Arguments:
@@ -88,33 +80,29 @@ class GaussianDenoiser(Denoiser, ScoreModel):
     process: GaussianProcess  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @abstractmethod
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal: ...
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal: ...
 
     @final
-    def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+    def score(self, x: Tensor, t: Tensor, cond: Given = None) -> Tensor:
         return self.process.score(self(x, t, cond).mean, x, t)
 
     @final
-    def turn(
-        self, x: Tensor, t: Tensor, cond: Condition | None = None
-    ) -> tuple[Tensor, Distribution | None]:
+    def turn(self, x: Tensor, t: Tensor, cond: Given = None) -> tuple[Tensor, Distribution | None]:
         belief = self(x, t, cond)
         return self.process.turning(belief.mean, x, t), belief
 
     @final
-    def land(
-        self, x: Tensor, t: Tensor, cond: Condition | None = None
-    ) -> tuple[Tensor, Distribution | None]:
+    def land(self, x: Tensor, t: Tensor, cond: Given = None) -> tuple[Tensor, Distribution | None]:
         belief = self(x, t, cond)
         return belief.mean, belief
 
     @final
-    def noise(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+    def noise(self, x: Tensor, t: Tensor, cond: Given = None) -> Tensor:
         """Noise prediction: expected eps in x, shape (B, *event)."""
         return self.process.noise(self(x, t, cond).mean, x, t)
 
     @final
-    def velocity(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+    def velocity(self, x: Tensor, t: Tensor, cond: Given = None) -> Tensor:
         """Velocity dx/dt of the probability-flow ODE, shape (B, *event)."""
         return self.process.velocity(self(x, t, cond).mean, x, t)
 
@@ -139,9 +127,9 @@ class Tilted(GaussianDenoiser, ABC):
     """Denoiser of a reweighted (twisted) law ``p(x_t) w(x_t)``, such as w = p(y | x_t)."""
 
     @abstractmethod
-    def tilt(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tilt:
+    def tilt(self, x: Tensor, t: Tensor, cond: Given = None) -> Tilt:
         """Untwisted and twisted belief, and the log weight; arguments as of ``forward``."""
 
     @final
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         return self.tilt(x, t, cond).tilted

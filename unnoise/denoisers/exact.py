@@ -6,8 +6,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import match
-from unnoise.core.condition import Condition
+from unnoise.core.broadcast import Time, match
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Categorical, Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
@@ -15,7 +15,7 @@ from unnoise.denoisers.base import GaussianDenoiser
 from unnoise.processes import GaussianProcess
 
 
-def _hidden(labels: Tensor | None, cond: Condition | None, batch: int) -> Tensor | None:
+def _hidden(labels: Tensor | None, cond: Given, batch: int) -> Tensor | None:
     """Which components a label rules out, shape (B, K); None where no sample has a label."""
     if labels is None or cond is None or cond.label is None:
         return None
@@ -86,7 +86,7 @@ class Mixture(GaussianDenoiser):
         self.log_weights: Tensor
 
     def _components(
-        self, x: Tensor, t: Tensor | float, cond: Condition | None
+        self, x: Tensor, t: Time, cond: Given
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Per component: log joint (B, K), x in its axes, and the scales it is seen under."""
         _fits(x, self.event)
@@ -104,7 +104,7 @@ class Mixture(GaussianDenoiser):
             log_joint = log_joint - log_class[:, None]
         return log_joint, turned, total, alpha, sigma
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         log_joint, turned, total, alpha, sigma = self._components(x, t, cond)
         share = log_joint.softmax(1)[..., None]
         gain = alpha * self.variances / total
@@ -114,7 +114,7 @@ class Mixture(GaussianDenoiser):
         var = (share * (var_k + (mean_k - mean[:, None]) ** 2)).sum(1)
         return Normal(mean.reshape(x.shape).to(x), var.reshape(x.shape).to(x))
 
-    def log_prob(self, x: Tensor, t: Tensor | float = 0.0, cond: Condition | None = None) -> Tensor:
+    def log_prob(self, x: Tensor, t: Time = 0.0, cond: Given = None) -> Tensor:
         """log p_t(x) in nats, shape (B,); t = 0 is the data itself."""
         return torch.logsumexp(self._components(x, t, cond)[0], 1).to(x)
 
@@ -161,7 +161,7 @@ class Empirical(GaussianDenoiser):
         self.register_buffer("data", data)
         self.data: Tensor
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         _fits(x, self.data.shape[1:])
         alpha, sigma = (match(c, x).to(x.device).reshape(-1, 1) for c in self.process.scales(t))
         known = self.data.double().flatten(1)

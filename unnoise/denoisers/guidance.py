@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Fraction, NotNegative, Positive
 from unnoise.catalogue.registry import register
-from unnoise.core.broadcast import match
+from unnoise.core.broadcast import Time, match
 from unnoise.core.errors import InputError
 from unnoise.processes import GaussianProcess
 
@@ -28,7 +28,7 @@ class Guidance(ABC):
         """The guided mean, corrected (rescaled) by the plain conditional one; both (B, *event)."""
 
     @final
-    def scale_of(self, process: GaussianProcess, t: Tensor | float) -> Tensor:
+    def scale_of(self, process: GaussianProcess, t: Time) -> Tensor:
         """The scale at times ``t``, of their shape, float64."""
         alpha, sigma = process.scales(t)
         return self.scale_at(sigma / alpha)

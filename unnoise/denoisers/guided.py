@@ -9,13 +9,13 @@ from torch import Tensor
 
 from unnoise.catalogue.registry import member
 from unnoise.core.broadcast import double
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser, Tilt, Tilted
 from unnoise.denoisers.guidance import Guidance
 
-LogProb = Callable[[Tensor, Tensor, Condition | None], Tensor]
+LogProb = Callable[[Tensor, Tensor, Given], Tensor]
 
 
 @final
@@ -45,7 +45,7 @@ class ClassifierFree(GaussianDenoiser):
         self.process = inner.process
         self.guidance: Guidance = member(Guidance, guidance)
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         if cond is None:
             return self.inner(x, t, cond)
         scale = self.guidance.scale_of(self.process, t)
@@ -83,7 +83,7 @@ class Autoguided(GaussianDenoiser):
         self.process = inner.process
         self.guidance: Guidance = member(Guidance, guidance)
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         scale = self.guidance.scale_of(self.process, t)
         if bool((scale == 1).all()):
             return self.inner(x, t, cond)
@@ -121,7 +121,7 @@ class Guided(Tilted):
         self.log_prob = log_prob
         self.guidance: Guidance = member(Guidance, guidance)
 
-    def tilt(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tilt:
+    def tilt(self, x: Tensor, t: Tensor, cond: Given = None) -> Tilt:
         alpha, sigma = self.process.scales(t, x)
         if not bool((alpha > 0).all()):
             raise InputError(

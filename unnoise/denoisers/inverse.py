@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws, NotNegative, Positive
 from unnoise.core.broadcast import match
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser, Tilt, Tilted
 from unnoise.operators import Operator
@@ -151,7 +151,7 @@ class Posterior(Tilted):
         self.process = inner.process
         self.method: Method = MMPS() if method is None else method
 
-    def tilt(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tilt:
+    def tilt(self, x: Tensor, t: Tensor, cond: Given = None) -> Tilt:
         if cond is None or cond.measured is None:
             raise InputError("nothing was measured; give Condition(measured=...).")
         alpha, sigma = self.process.scales(t, x)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.broadcast import match
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.denoisers.base import GaussianDenoiser
@@ -55,7 +55,7 @@ class NetworkDenoiser(GaussianDenoiser):
                 f"{wanted}, or choose another variance."
             )
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         alpha, sigma = self.process.scales(t)
         skip, out, into = (match(c, x).to(x) for c in self.head.scaling(alpha, sigma))
         # The clock stays float32 whatever the network computes in: bfloat16 would keep 507 of

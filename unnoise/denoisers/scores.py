@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import InputError
 from unnoise.denoisers.base import SDEScore
 from unnoise.networks.base import Network
@@ -27,7 +27,7 @@ class ScoreFunction(SDEScore):
         self.process = process
         self.function = function
 
-    def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+    def score(self, x: Tensor, t: Tensor, cond: Given = None) -> Tensor:
         return self.function(x, t)
 
 
@@ -50,6 +50,6 @@ class NetworkScore(SDEScore):
         self.network = network
         self.process = process
 
-    def score(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Tensor:
+    def score(self, x: Tensor, t: Tensor, cond: Given = None) -> Tensor:
         clock = (20 - 40 * torch.as_tensor(t, device=x.device)).float().expand(len(x))
         return self.network(x, clock, cond).to(x)

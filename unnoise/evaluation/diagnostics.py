@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
@@ -19,7 +19,7 @@ from unnoise.spaces.moments import Moments
 
 
 def score_error(
-    model: ScoreModel, truth: ScoreModel, x: Tensor, t: Tensor, cond: Condition | None = None
+    model: ScoreModel, truth: ScoreModel, x: Tensor, t: Tensor, cond: Given = None
 ) -> Tensor:
     """Error of a score function, ``|score(x, t) - known(x, t)|``, at each state.
 
@@ -56,7 +56,7 @@ class Levels:
 def loss_by_level(
     denoiser: GaussianDenoiser,
     x0: Tensor,
-    cond: Condition | None = None,
+    cond: Given = None,
     *,
     log_snr: Sequence[float],
     noise: Noise,
@@ -161,7 +161,7 @@ def kernel_gaussianity(
     return found
 
 
-def round_trip(model: OdeModel, x: Tensor, cond: Condition | None = None, **how: Any) -> float:
+def round_trip(model: OdeModel, x: Tensor, cond: Given = None, **how: Any) -> float:
     """Reconstruction error of the ODE: root mean square of ``decode(encode(x)) - x``.
 
     Arguments:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws, Examples, Positive, Steps
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.data import Dataset
 from unnoise.evaluation.metric import Metric
@@ -132,7 +132,7 @@ def bound(
 
 def dequantised(
     model: Model, data: Dataset, count: int, seed: int, draw: int = 0
-) -> tuple[Tensor, Condition | None]:
+) -> tuple[Tensor, Given]:
     """The first examples as modelled values, each anywhere in its level, and their conditions."""
     noise = Noise(seed, range(count)).child("likelihood")
     batch = data.batch(torch.arange(count), noise.child(draw))

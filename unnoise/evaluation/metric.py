@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, final
 import torch
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.data import Batch, DataInfo, Dataset
@@ -86,7 +86,7 @@ class Samples(Dataset):
         cond: what was asked for, one row a sample.
     """
 
-    def __init__(self, info: DataInfo, x: Tensor, cond: Condition | None = None) -> None:
+    def __init__(self, info: DataInfo, x: Tensor, cond: Given = None) -> None:
         self.info = replace(info, name="samples", count=len(x), class_counts=None, sha256="")
         self._x, self._cond = x, cond
 

@@ -14,13 +14,9 @@ class Descent(nn.Module):
     """U-Net encoder: residual blocks at ever lower resolution.
 
     Arguments:
-        shape: event shape (C, L) or (C, H, W); every length divisible by patch 2^(levels - 1).
-        width: channels at full resolution.
+        shape, width, blocks, dropout, patch: as of ``UNet``.
         sizes: channels of each level; each level halves the length.
-        blocks: residual blocks of a level.
         context: size of the vector that the blocks read.
-        dropout: share of channels' entries silenced in training.
-        patch: side of the squares of pixels that are taken as one.
 
     Attributes:
         skips: channels of everything that ``forward`` returns.

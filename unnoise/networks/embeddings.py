@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import InputError
 
 
@@ -45,7 +45,7 @@ class Context(nn.Module):
         self.clock = nn.Linear(features, width)
         self.label = None if classes is None else nn.Embedding(classes + 1, width)
 
-    def forward(self, clock: Tensor, cond: Condition | None) -> Tensor:
+    def forward(self, clock: Tensor, cond: Given) -> Tensor:
         """Embedding vector, shape (B, width).
 
         Raises:

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from unnoise.catalogue.ranges import Depth, Examples, Fraction, Several, Shape, Width
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import seeded
 from unnoise.networks.base import Network
 from unnoise.networks.embeddings import Context, zero
@@ -59,7 +59,7 @@ class Trunk(nn.Module):
         self.into = nn.Linear(size, width)
         self.blocks = nn.ModuleList(_Block(width, dropout) for _ in range(depth))
 
-    def forward(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
+    def forward(self, x: Tensor, clock: Tensor, cond: Given) -> Tensor:
         """Hidden units, shape (B, width), of inputs (B, size)."""
         adapt = self.adapt(self.context(clock, cond)).chunk(3 * len(self.blocks), 1)
         h = self.into(x)
@@ -109,6 +109,6 @@ class MLP(Network):
             self.trunk = Trunk(size, width, depth, context, classes, dropout)
             self.out = zero(nn.Linear(width, outputs * size))
 
-    def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
+    def compute(self, x: Tensor, clock: Tensor, cond: Given) -> Tensor:
         h = self.trunk(x.flatten(1), clock, cond)
         return self.out(h).reshape(len(x), self.outputs * x.shape[1], *x.shape[2:])

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from unnoise.catalogue.ranges import Examples, Fraction, Multipliers, Several, Shape, Width
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import seeded
 from unnoise.networks.base import Network
 from unnoise.networks.blocks import Attention, ResidualBlock, convolution, norm
@@ -85,7 +85,7 @@ class UNet(Network):
             self.norm = norm(now)
             self.out = zero(convolution(axes, now, outputs * self.shape[0] * patch**axes))
 
-    def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
+    def compute(self, x: Tensor, clock: Tensor, cond: Given) -> Tensor:
         context = self.context(clock, cond)
         skips = self.descent(x, context)
         first, attention, last = self.middle

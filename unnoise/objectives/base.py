@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 
 
@@ -29,7 +29,7 @@ class Objective(ABC):
     family: ClassVar[str] = "objective"
 
     @abstractmethod
-    def __call__(self, denoiser: Any, x0: Tensor, cond: Condition | None, noise: Noise) -> Loss:
+    def __call__(self, denoiser: Any, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         """The loss of each sample.
 
         Arguments:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import ChainSteps, Count, NotNegative
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.objectives.base import Loss, Objective
@@ -115,9 +115,7 @@ class Elbo(Objective):
     def __post_init__(self) -> None:
         _bins(self.levels, self.low, self.high)
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         process = denoiser.process
         chances = _by_share(process, _length(process, self.steps))
         drawn = _draw(process, x0, chances, noise)
@@ -158,9 +156,7 @@ class Hybrid(Objective):
     def __post_init__(self) -> None:
         _bins(self.levels, self.low, self.high)
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         process = denoiser.process
         chances = _alike(_length(process, self.steps))
         drawn = _draw(process, x0, chances, noise)

@@ -5,6 +5,7 @@ objectives apply them to ``denoiser.score`` at noise levels of a process. There 
 ``Regression`` with the same weight, have one expectation up to a constant: Vincent (2011).
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -15,7 +16,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from unnoise.catalogue.ranges import Draws
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, ScoreModel
 from unnoise.objectives.base import Loss, Objective
@@ -70,8 +71,7 @@ def sliced_score_matching(score: Score, x: Tensor, directions: Tensor) -> Tensor
     """Sliced score matching: ``v . (d score / dx) v + 1/2 (v . score)^2``, averaged over v.
 
     Arguments:
-        score: of each row by itself, differentiable in x, shape (B, *event) -> (B, *event).
-        x: data, shape (B, *event).
+        score, x: as of ``implicit_score_matching``.
         directions: random, of mean 0 and covariance 1, shape (P, B, *event).
 
     Returns:
@@ -120,34 +120,37 @@ def _curvature(score: Score, x: Tensor, directions: Tensor) -> tuple[Tensor, Ten
     return (seen, found) if teaching else (seen.detach(), found)
 
 
-def _directions(x: Tensor, count: int, noise: Noise) -> Tensor:
+def signs(x: Tensor, count: int, noise: Noise) -> Tensor:
+    """Random directions for the sliced losses, -1 or 1, shape (count, B, *event)."""
     return torch.stack([noise.child(i).rademacher(x) for i in range(count)])
 
 
-def _at_levels(
-    rule: Callable[[Score, Tensor, Tensor], Tensor],
-    times: Times,
-    weight: Weight,
-    denoiser: GaussianDenoiser,
-    x0: Tensor,
-    cond: Condition | None,
-    noise: Noise,
-) -> Loss:
-    """Twice ``rule(score, x_t, t)`` at drawn levels, in units of the weight of ``mean - x_0``."""
-    process = denoiser.process
-    t = times.sample(process, noise.child("time"))
-    x = process.forward(x0, t).sample(noise.child("forward"))
-    found = rule(lambda y: denoiser.score(y, t, cond), x, t)
-    alpha, sigma = process.scales(t)
-    # score = (alpha mean - x) / sigma^2, so an error of the score is this much less of the mean's.
-    share = weight(process, t) * times.correction(process, t) * sigma**4 / alpha**2
-    value = (2 / x0[0].numel() * share).to(found) * found
-    return Loss(value, {"log_snr": process.log_snr(t), "loss": value.detach()})
+class AtLevels(Objective):
+    """Score matching at drawn levels: twice a rule of the score, in units of ``mean - x_0``."""
+
+    times: Times
+    weight: Weight
+
+    @abstractmethod
+    def rule(self, score: Score, x: Tensor, t: Tensor, cond: Given, noise: Noise) -> Tensor:
+        """The loss of a score of plain data, of each of the states ``x`` at times ``t``."""
+
+    @final
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
+        process = denoiser.process
+        t = self.times.sample(process, noise.child("time"))
+        x = process.forward(x0, t).sample(noise.child("forward"))
+        found = self.rule(lambda y: denoiser.score(y, t, cond), x, t, cond, noise)
+        alpha, sigma = process.scales(t)
+        # score = (alpha mean - x) / sigma^2: an error of the score is this much less of the mean's.
+        share = self.weight(process, t) * self.times.correction(process, t) * sigma**4 / alpha**2
+        value = (2 / x0[0].numel() * share).to(found) * found
+        return Loss(value, {"log_snr": process.log_snr(t), "loss": value.detach()})
 
 
 @final
 @dataclass(frozen=True)
-class ExplicitScoreMatching(Objective):
+class ExplicitScoreMatching(AtLevels):
     """Explicit score matching at all noise levels, for densities whose score is known.
 
     ``E_t w(t) sigma^4 / alpha^2 |score(x_t, t) - known(x_t, t)|^2``, per dimension. It holds a
@@ -155,34 +158,27 @@ class ExplicitScoreMatching(Objective):
 
     Arguments:
         known: a model with the true score, e.g. a Mixture.
-        times: the law of t.
-        weight: w(t), as of Regression.
+        times, weight: as of Regression.
     """
 
     known: ScoreModel
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
-        def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
-            return explicit_score_matching(score, x, lambda y: self.known.score(y, t, cond))
-
-        return _at_levels(rule, self.times, self.weight, denoiser, x0, cond, noise)
+    def rule(self, score: Score, x: Tensor, t: Tensor, cond: Given, noise: Noise) -> Tensor:
+        return explicit_score_matching(score, x, lambda y: self.known.score(y, t, cond))
 
 
 @register("objective", "implicit-score-matching")
 @final
 @dataclass(frozen=True)
-class ImplicitScoreMatching(Objective):
+class ImplicitScoreMatching(AtLevels):
     """Implicit score matching at all noise levels, with the exact trace; for small data.
 
     ``E_t w(t) sigma^4 / alpha^2 (2 tr(d score / dx) + |score|^2)``, per dimension.
 
     Arguments:
-        times: the law of t.
-        weight: w(t), as of Regression, whose expectation this is, less a constant.
+        times, weight: as of Regression, whose expectation this is, less a constant.
 
     References:
         Hyvarinen, Estimation of non-normalized statistical models by score matching, JMLR 2005,
@@ -192,27 +188,21 @@ class ImplicitScoreMatching(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
-        def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
-            return implicit_score_matching(score, x)
-
-        return _at_levels(rule, self.times, self.weight, denoiser, x0, cond, noise)
+    def rule(self, score: Score, x: Tensor, t: Tensor, cond: Given, noise: Noise) -> Tensor:
+        return implicit_score_matching(score, x)
 
 
 @register("objective", "sliced-score-matching")
 @final
 @dataclass(frozen=True)
-class SlicedScoreMatching(Objective):
+class SlicedScoreMatching(AtLevels):
     """Sliced score matching at all noise levels, by random projections v.
 
     ``E_t E_v w(t) sigma^4 / alpha^2 (2 v . (d score / dx) v + (v . score)^2)``, per dimension.
 
     Arguments:
         projections: directions a sample, random signs; each costs a backward pass.
-        times: the law of t.
-        weight: w(t), as of Regression, whose expectation this is, less a constant.
+        times, weight: as of Regression, whose expectation this is, less a constant.
 
     References:
         Song et al., Sliced score matching, UAI 2019, eq. 7.
@@ -222,28 +212,22 @@ class SlicedScoreMatching(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
-        def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
-            along = _directions(x, self.projections, noise.child("direction"))
-            return sliced_score_matching(score, x, along)
-
-        return _at_levels(rule, self.times, self.weight, denoiser, x0, cond, noise)
+    def rule(self, score: Score, x: Tensor, t: Tensor, cond: Given, noise: Noise) -> Tensor:
+        along = signs(x, self.projections, noise.child("direction"))
+        return sliced_score_matching(score, x, along)
 
 
 @register("objective", "reduced-sliced-score-matching")
 @final
 @dataclass(frozen=True)
-class ReducedSlicedScoreMatching(Objective):
+class ReducedSlicedScoreMatching(AtLevels):
     """Sliced score matching with reduced variance at all noise levels, by random projections v.
 
     ``E_t E_v w(t) sigma^4 / alpha^2 (2 v . (d score / dx) v + |score|^2)``, per dimension.
 
     Arguments:
         projections: directions a sample, random signs; each costs a backward pass.
-        times: the law of t.
-        weight: w(t), as of Regression, whose expectation this is, less a constant.
+        times, weight: as of Regression, whose expectation this is, less a constant.
 
     References:
         Song et al., Sliced score matching, UAI 2019, eq. 8.
@@ -253,11 +237,6 @@ class ReducedSlicedScoreMatching(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
-        def rule(score: Score, x: Tensor, t: Tensor) -> Tensor:
-            along = _directions(x, self.projections, noise.child("direction"))
-            return reduced_sliced_score_matching(score, x, along)
-
-        return _at_levels(rule, self.times, self.weight, denoiser, x0, cond, noise)
+    def rule(self, score: Score, x: Tensor, t: Tensor, cond: Given, noise: Noise) -> Tensor:
+        along = signs(x, self.projections, noise.child("direction"))
+        return reduced_sliced_score_matching(score, x, along)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws, Steps
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.denoisers import ScoreModel
 from unnoise.objectives.base import Loss, Objective
-from unnoise.objectives.matching import reduced_sliced_score_matching
+from unnoise.objectives.matching import reduced_sliced_score_matching, signs
 from unnoise.processes import simulate
 
 
@@ -37,18 +37,14 @@ class PathScoreMatching(Objective):
     steps: Steps = 30
     projections: Draws = 1
 
-    def __call__(
-        self, denoiser: ScoreModel, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: ScoreModel, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         process = denoiser.process
         u = noise.child("time").uniform(torch.empty(len(noise), dtype=torch.float64))
         t = process.t_min + (1 - process.t_min) * u.to(x0.device)
         with torch.no_grad():
             shares = torch.linspace(0, 1, self.steps + 1, dtype=torch.float64, device=t.device)
             x = simulate(process, x0, shares[:, None] * t, noise.child("path"))
-        ways = [noise.child("way").child(i).rademacher(x) for i in range(self.projections)]
-        found = reduced_sliced_score_matching(
-            lambda y: denoiser.score(y, t, cond), x, torch.stack(ways)
-        )
+        along = signs(x, self.projections, noise.child("way"))
+        found = reduced_sliced_score_matching(lambda y: denoiser.score(y, t, cond), x, along)
         value = (2 / x0[0].numel() * t).to(found) * found
         return Loss(value, {"loss": value.detach()})

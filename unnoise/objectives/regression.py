@@ -6,7 +6,7 @@ from typing import final
 from torch import Tensor
 
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
 from unnoise.objectives.base import Loss, Objective
@@ -35,9 +35,7 @@ class Regression(Objective):
     times: Times = TimeUniform()
     weight: Weight = EpsWeight()
 
-    def __call__(
-        self, denoiser: GaussianDenoiser, x0: Tensor, cond: Condition | None, noise: Noise
-    ) -> Loss:
+    def __call__(self, denoiser: GaussianDenoiser, x0: Tensor, cond: Given, noise: Noise) -> Loss:
         process = denoiser.process
         t = self.times.sample(process, noise.child("time"))
         x = process.forward(x0, t).sample(noise.child("forward"))

@@ -87,9 +87,7 @@ def animate(
 
     Arguments:
         pictures: of one size and mode, L or RGB.
-        path: where to write it; None writes nothing.
-        duration_ms: how long a picture stays.
-        hold_last_ms: how long the last one stays.
+        path, duration_ms, hold_last_ms: as of ``film``.
 
     Raises:
         InputError: a duration that GIF cannot hold.

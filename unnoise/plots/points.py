@@ -69,8 +69,7 @@ def scatter_strip(
     Arguments:
         frames: one cloud for each time, all of shape (N, 2); about eight are readable.
         captions: a line above each, such as "sigma 3.1".
-        labels: classes, shape (N,), or None for one colour.
-        path: of the PNG; None writes nothing.
+        labels, path: as of ``scatter``.
 
     Raises:
         InputError: no frames, frames of different shapes, captions that do not count up.
@@ -100,11 +99,8 @@ def walk_film(
 
     Arguments:
         frames: one cloud for each time, all of shape (N, 2).
-        path: where to write it; None writes nothing.
-        duration_ms: how long a frame stays, >= 20.
-        hold_last_ms: how long the last one stays.
-        titles: a line above each frame.
-        labels: classes, shape (N,), or None for one colour.
+        path, duration_ms, hold_last_ms, titles: as of ``film``.
+        labels: as of ``scatter``.
 
     Returns:
         The GIF's bytes.

@@ -151,9 +151,7 @@ def strip(
     Arguments:
         frames: one uint8 batch for each time, all of shape (N, C, H, W).
         captions: a line above each column, such as "sigma 20".
-        row_labels: a line left of each row, such as the label.
-        scale: side of the square that a pixel becomes; None chooses.
-        cell: what an image aims at where ``scale`` is None, in pixels.
+        row_labels, scale, cell: as of ``sheet``.
 
     Returns:
         A Pillow image, N rows by len(frames) columns.

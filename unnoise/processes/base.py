@@ -6,13 +6,14 @@ from typing import Any, ClassVar, final
 
 from torch import Tensor
 
+from unnoise.core.broadcast import Time
 from unnoise.core.distributions import Distribution
 
 Bridge = Callable[[Any, Tensor], Distribution]
 
 
-class Process(ABC):
-    """Forward (noising) process from data (t = 0) to a prior (t = 1), with known bridges.
+class Noising(ABC):
+    """Way from data (t = 0) to a prior (t = 1): what every process and every SDE has.
 
     Attributes:
         t_min: the smallest noisy time; grids step from it to 0, likelihoods are of p at t_min.
@@ -30,14 +31,19 @@ class Process(ABC):
     def prior(self, shape: Sequence[int]) -> Distribution:
         """Prior: the law at t = 1 where sampling starts, for a batch of ``shape`` (B, *event)."""
 
+
+class Process(Noising):
+    """Forward (noising) process from data (t = 0) to a prior (t = 1), with known bridges.
+
+    Attributes are those of ``Noising``.
+    """
+
     @abstractmethod
-    def forward(self, x0: Tensor, t: Tensor | float) -> Distribution:
+    def forward(self, x0: Tensor, t: Time) -> Distribution:
         """Marginal q(x_t | x_0): data ``x0`` (B, *event) noised to times ``t``, () or (B,)."""
 
     @abstractmethod
-    def bridge(
-        self, belief: Any, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
-    ) -> Distribution:
+    def bridge(self, belief: Any, x: Tensor, t: Time, s: Time, eta: float = 1.0) -> Distribution:
         """Reverse step p(x_s | x_t): the bridge q(x_s | x_t, x_0) averaged over a belief about x_0.
 
         Arguments:
@@ -67,43 +73,32 @@ class Local(ABC):
         """Step ``x - size reverse_drift + sqrt(size) L z``, a new tensor; without z no noise."""
 
 
-class SDE(ABC):
+class SDE(Noising):
     """Forward SDE dx = f(x, t) dt + L(x, t) dw, from t = 0 (data) to t = 1 (prior).
 
     Everything that walks an SDE backwards needs of L its action on a vector, the action of L L^T,
-    and the divergence of L L^T: for a Gaussian process one number, zero and no more.
-
-    Attributes:
-        t_min, t_max, steps: as those of a Process.
+    and the divergence of L L^T: for a Gaussian process one number, zero and no more. Attributes
+    are those of ``Noising``.
     """
 
-    family: ClassVar[str] = "process"
-    t_min: float = 1e-3
-    t_max: float = 1.0
-    steps: int | None = None
-
     @abstractmethod
-    def prior(self, shape: Sequence[int]) -> Distribution:
-        """Prior: the law at t = 1 where sampling starts, for a batch of ``shape`` (B, *event)."""
-
-    @abstractmethod
-    def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def drift(self, x: Tensor, t: Time) -> Tensor:
         """Drift f(x, t), shape (B, *event); ``t`` has shape () or (B,)."""
 
     @abstractmethod
-    def diffuse(self, x: Tensor, t: Tensor | float, z: Tensor) -> Tensor:
+    def diffuse(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         """Diffusion times a vector: L(x, t) z, shape (B, *event); ``z`` has the shape of ``x``."""
 
     @abstractmethod
-    def covariance(self, x: Tensor, t: Tensor | float, v: Tensor) -> Tensor:
+    def covariance(self, x: Tensor, t: Time, v: Tensor) -> Tensor:
         """Diffusion covariance times a vector: L L^T v, shape (B, *event)."""
 
     @abstractmethod
-    def covariance_divergence(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def covariance_divergence(self, x: Tensor, t: Time) -> Tensor:
         """div(L L^T), shape (B, *event): its i-th number is sum_j d(L L^T)_ij / dx_j."""
 
     @abstractmethod
-    def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    def coordinate(self, t: Time) -> tuple[Tensor, Tensor]:
         """Change of variables of the Runge-Kutta solvers: (length, angle) at ``t``, float64.
 
         The state is x = length y, and y is followed over ``angle``, which rises with t.
@@ -118,9 +113,7 @@ class SDE(ABC):
         """The SDE at each of the times (N,), coefficients precomputed where possible."""
 
     @final
-    def reverse_drift(
-        self, x: Tensor, t: Tensor | float, score: Tensor, share: float = 1.0
-    ) -> Tensor:
+    def reverse_drift(self, x: Tensor, t: Time, score: Tensor, share: float = 1.0) -> Tensor:
         """Drift of the reverse SDE (or ODE): ``f - share (div(L L^T) + L L^T score)``.
 
         Arguments:

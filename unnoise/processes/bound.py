@@ -11,14 +11,14 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import match
+from unnoise.core.broadcast import Time, match
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.processes.base import Process
 from unnoise.processes.gaussian import GaussianProcess
 
 
-def snr_fall(process: GaussianProcess, t: Tensor | float) -> Tensor:
+def snr_fall(process: GaussianProcess, t: Time) -> Tensor:
     """Rate at which the SNR falls: ``-d(alpha^2 / sigma^2)/dt = g^2 alpha^2/sigma^4``.
 
     Half of it times ``|mean - x_0|^2`` is the limit of ``step_kl`` for a unit of time.
@@ -100,9 +100,7 @@ def prior_kl(process: Process, x0: Tensor) -> Tensor:
     return away if x0.device.type == "mps" else away.to(x0.device)
 
 
-def step_kl(
-    process: Process, x0: Tensor, belief: Any, x: Tensor, t: Tensor | float, s: Tensor | float
-) -> Tensor:
+def step_kl(process: Process, x0: Tensor, belief: Any, x: Tensor, t: Time, s: Time) -> Tensor:
     """Term of one step of the bound: KL(q(x_s | x_t, x_0) || p(x_s | x_t)), both by ``bridge``.
 
     Arguments:
@@ -123,12 +121,7 @@ def step_kl(
 
 
 def decoder_loss(
-    process: GaussianProcess,
-    x0: Tensor,
-    belief: Any,
-    x: Tensor,
-    t: Tensor | float,
-    bins: Bins | None = None,
+    process: GaussianProcess, x0: Tensor, belief: Any, x: Tensor, t: Time, bins: Bins | None = None
 ) -> Tensor:
     """Decoder (reconstruction) term L_0 = -log p(x_0 | x_t), in nats, shape (B,), float64.
 

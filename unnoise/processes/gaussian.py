@@ -13,7 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import double, match
+from unnoise.core.broadcast import Time, double, match
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.processes.base import SDE, Local, Process
@@ -89,7 +89,7 @@ class GaussianProcess(Process, SDE):
     # -- schedules ------------------------------------------------------------------------------
 
     @final
-    def scales(self, t: Tensor | float, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def scales(self, t: Time, x: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Noise schedule (alpha, sigma) at ``t``, shape () or (B,).
 
         Arguments:
@@ -108,19 +108,19 @@ class GaussianProcess(Process, SDE):
         return match(alpha, x).to(x), match(sigma, x).to(x)
 
     @final
-    def rates(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    def rates(self, t: Time) -> tuple[Tensor, Tensor]:
         """Derivatives (d alpha / dt, d sigma / dt), by automatic differentiation, float64."""
         t = double(t)
         return _slope(self.alpha, t), _slope(self.sigma, t)
 
     @final
-    def angle(self, t: Tensor | float) -> Tensor:
+    def angle(self, t: Time) -> Tensor:
         """Angle phi = atan2(sigma, alpha): 0 for data, pi/2 for noise alone."""
         alpha, sigma = self.scales(t)
         return torch.atan2(sigma, alpha)
 
     @final
-    def log_snr(self, t: Tensor | float) -> Tensor:
+    def log_snr(self, t: Time) -> Tensor:
         """Log-SNR: log(alpha^2 / sigma^2) = -2 log tan(phi); infinite where sigma or alpha is 0."""
         alpha, sigma = self.scales(t)
         return 2 * (alpha.log() - sigma.log())
@@ -207,12 +207,12 @@ class GaussianProcess(Process, SDE):
         return Normal(torch.zeros(*shape), float(sigma) ** 2)
 
     @final
-    def forward(self, x0: Tensor, t: Tensor | float) -> Normal:
+    def forward(self, x0: Tensor, t: Time) -> Normal:
         alpha, sigma = self.scales(t, x0)
         return Normal(alpha * x0, sigma**2)
 
     @final
-    def transition(self, s: Tensor | float, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    def transition(self, s: Time, t: Time) -> tuple[Tensor, Tensor]:
         """Forward transition q(x_t | x_s) = N(a x_s, v) for s < t.
 
         Returns:
@@ -224,7 +224,7 @@ class GaussianProcess(Process, SDE):
 
     @final
     def bridge_scales(
-        self, t: Tensor | float, s: Tensor | float, eta: Tensor | float = 1.0
+        self, t: Time, s: Time, eta: Tensor | float = 1.0
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Coefficients of the bridge: q(x_s | x_t, x_0) = N(A x_t + B x_0, lower).
 
@@ -248,9 +248,7 @@ class GaussianProcess(Process, SDE):
         return keep, alpha_s - keep * alpha_t, lower
 
     @final
-    def bridge(
-        self, belief: Normal, x: Tensor, t: Tensor | float, s: Tensor | float, eta: float = 1.0
-    ) -> Normal:
+    def bridge(self, belief: Normal, x: Tensor, t: Time, s: Time, eta: float = 1.0) -> Normal:
         keep, coef, lower = (match(n, x).to(x) for n in self.bridge_scales(t, s, eta))
         return Normal(keep * x + coef * belief.mean, belief.reverse_var(lower, coef))
 
@@ -262,31 +260,31 @@ class GaussianProcess(Process, SDE):
     # -- the same as an SDE (Song et al. 2021, eq. 5) -------------------------------------------
 
     @final
-    def linear_drift(self, t: Tensor | float) -> Tensor:
+    def linear_drift(self, t: Time) -> Tensor:
         """Drift coefficient f(t) of the drift f(t) x: alpha' / alpha, float64."""
         return self.rates(t)[0] / self.scales(t)[0]
 
     @final
-    def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def drift(self, x: Tensor, t: Time) -> Tensor:
         return match(self.linear_drift(t), x).to(x) * x
 
     @final
-    def diffusion(self, t: Tensor | float) -> Tensor:
+    def diffusion(self, t: Time) -> Tensor:
         """Diffusion coefficient g(t), where L(x, t) = g(t), of the shape of ``t``, float64."""
         (_, sigma), (_, sigma_rate) = self.scales(t), self.rates(t)
         squared = 2 * sigma * sigma_rate - 2 * self.linear_drift(t) * sigma**2
         return squared.clamp(min=0).sqrt()
 
     @final
-    def diffuse(self, x: Tensor, t: Tensor | float, z: Tensor) -> Tensor:
+    def diffuse(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         return match(self.diffusion(t), x).to(x) * z
 
     @final
-    def covariance(self, x: Tensor, t: Tensor | float, v: Tensor) -> Tensor:
+    def covariance(self, x: Tensor, t: Time, v: Tensor) -> Tensor:
         return match(self.diffusion(t) ** 2, x).to(x) * v
 
     @final
-    def covariance_divergence(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def covariance_divergence(self, x: Tensor, t: Time) -> Tensor:
         return torch.zeros_like(x)
 
     @final
@@ -295,7 +293,7 @@ class GaussianProcess(Process, SDE):
         return [LinearLocal(*row) for row in rows.tolist()]
 
     @final
-    def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    def coordinate(self, t: Time) -> tuple[Tensor, Tensor]:
         """Polar coordinates (rho, phi): the radius sqrt(alpha^2 + sigma^2) and the angle."""
         alpha, sigma = self.scales(t)
         return (alpha**2 + sigma**2).sqrt(), torch.atan2(sigma, alpha)
@@ -303,25 +301,25 @@ class GaussianProcess(Process, SDE):
     # -- the only conversions in the house ------------------------------------------------------
 
     @final
-    def score(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+    def score(self, mean: Tensor, x: Tensor, t: Time) -> Tensor:
         """Score grad log p_t(x) = (alpha mean - x) / sigma^2, with mean = E[x_0 | x_t]."""
         alpha, sigma = self.scales(t, x)
         return (alpha * mean).sub_(x).div_(sigma**2)
 
     @final
-    def noise(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+    def noise(self, mean: Tensor, x: Tensor, t: Time) -> Tensor:
         """Noise prediction: expected eps = (x - alpha mean) / sigma."""
         alpha, sigma = self.scales(t, x)
         return (x - alpha * mean) / sigma
 
     @final
-    def velocity(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+    def velocity(self, mean: Tensor, x: Tensor, t: Time) -> Tensor:
         """Velocity dx/dt of the probability-flow ODE: alpha' mean + sigma' eps."""
         alpha_rate, sigma_rate = (match(rate, x).to(x) for rate in self.rates(t))
         return alpha_rate * mean + sigma_rate * self.noise(mean, x, t)
 
     @final
-    def turning(self, mean: Tensor, x: Tensor, t: Tensor | float) -> Tensor:
+    def turning(self, mean: Tensor, x: Tensor, t: Time) -> Tensor:
         """v = d(x / rho) / d(phi) of the same ODE on the unit circle: cos(phi) eps - sin(phi) mean.
 
         Here rho = sqrt(alpha^2 + sigma^2). Finite at every t > 0 on every process.

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.broadcast import double, match
+from unnoise.core.broadcast import Time, double, match
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
@@ -70,13 +70,13 @@ class ItoSDE(SDE):
     def prior(self, shape: Sequence[int]) -> Normal:
         return Normal(torch.zeros(*shape), self.prior_std**2)
 
-    def drift(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def drift(self, x: Tensor, t: Time) -> Tensor:
         return self._checked(self._drift(x, double(t)), x, "drift")
 
-    def diffuse(self, x: Tensor, t: Tensor | float, z: Tensor) -> Tensor:
+    def diffuse(self, x: Tensor, t: Time, z: Tensor) -> Tensor:
         return self._checked(self._diffusion(x, double(t), z), x, "diffusion")
 
-    def covariance(self, x: Tensor, t: Tensor | float, v: Tensor) -> Tensor:
+    def covariance(self, x: Tensor, t: Time, v: Tensor) -> Tensor:
         with torch.enable_grad():
             z = torch.zeros_like(x).requires_grad_()
             (turned,) = torch.autograd.grad(self.diffuse(x, t, z), z, v, create_graph=True)
@@ -84,7 +84,7 @@ class ItoSDE(SDE):
         # Who does not differentiate in x must not carry a graph from step to step.
         return found if x.requires_grad or v.requires_grad else found.detach()
 
-    def covariance_divergence(self, x: Tensor, t: Tensor | float) -> Tensor:
+    def covariance_divergence(self, x: Tensor, t: Time) -> Tensor:
         parts: list[Tensor] = []
         size = x[0].numel()
         with torch.enable_grad():
@@ -108,7 +108,7 @@ class ItoSDE(SDE):
     def local(self, times: Tensor) -> list[Asked]:
         return [Asked(self, t) for t in times.unbind()]
 
-    def coordinate(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
+    def coordinate(self, t: Time) -> tuple[Tensor, Tensor]:
         t = double(t)
         return torch.ones_like(t), t
 

@@ -1,7 +1,6 @@
 """Noise schedules alpha(t), sigma(t) by name: VP, sub-VP, VE, EDM, cosine, rectified flow."""
 
 import math
-from abc import abstractmethod
 from dataclasses import dataclass
 from typing import final
 
@@ -19,18 +18,20 @@ def _rising(name: str, low: float, high: float) -> None:
         raise InputError(f"{name}_max = {high:g} is not above {name}_min = {low:g}; it must be.")
 
 
+@dataclass(frozen=True)
 class LinearBeta(GaussianProcess):
     """Linear beta schedule of VP and sub-VP: beta(t) = beta_min + t (beta_max - beta_min)."""
 
-    @abstractmethod
-    def betas(self) -> tuple[float, float]:
-        """(beta(0), beta(1)), per unit of time."""
+    beta_min: NotNegative = 0.1
+    beta_max: Positive = 20.0
+
+    def __post_init__(self) -> None:
+        _rising("beta", self.beta_min, self.beta_max)
 
     @final
     def integral(self, t: Tensor) -> Tensor:
         """B(t) = int_0^t beta = beta_min t + (beta_max - beta_min) t^2 / 2."""
-        low, high = self.betas()
-        return low * t + 0.5 * (high - low) * t**2
+        return self.beta_min * t + 0.5 * (self.beta_max - self.beta_min) * t**2
 
     @final
     def alpha(self, t: Tensor) -> Tensor:
@@ -54,15 +55,6 @@ class VP(LinearBeta):
         the linear beta(t) in eq. 32.
     """
 
-    beta_min: NotNegative = 0.1
-    beta_max: Positive = 20.0
-
-    def __post_init__(self) -> None:
-        _rising("beta", self.beta_min, self.beta_max)
-
-    def betas(self) -> tuple[float, float]:
-        return self.beta_min, self.beta_max
-
     def sigma(self, t: Tensor) -> Tensor:
         return torch.sqrt(-torch.expm1(-self.integral(t)))
 
@@ -82,15 +74,6 @@ class SubVP(LinearBeta):
     References:
         Song et al., Score-based generative modeling through SDEs, ICLR 2021, eq. 12, 29.
     """
-
-    beta_min: NotNegative = 0.1
-    beta_max: Positive = 20.0
-
-    def __post_init__(self) -> None:
-        _rising("beta", self.beta_min, self.beta_max)
-
-    def betas(self) -> tuple[float, float]:
-        return self.beta_min, self.beta_max
 
     def sigma(self, t: Tensor) -> Tensor:
         return -torch.expm1(-self.integral(t))

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.processes import Process
 from unnoise.solvers.base import Leg, Moved, Solver
@@ -34,14 +34,7 @@ class Ancestral(Solver):
         return process.bridges(times)
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         belief = denoiser(x, leg.t, cond)
         return Moved(leg.numbers(belief, x).sample(noise), belief)

@@ -11,7 +11,7 @@ from torch import Tensor
 from unnoise.catalogue.ranges import Positive
 from unnoise.catalogue.registry import register
 from unnoise.processes import GaussianProcess
-from unnoise.solvers.grids import Grid
+from unnoise.solvers.grids import Grid, levels
 from unnoise.solvers.multistep import (
     Combination,
     Frame,
@@ -161,17 +161,15 @@ class AutoGrid(Grid):
     """
 
     def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
-        process.check()
         std = 1.0 if data is None else data.variance**0.5
-        ends = torch.tensor([min(start, process.t_max), process.t_min], dtype=torch.float64)
-        first, least = process.angle(ends).tan().tolist()
+        first, least = levels(process, start)
         last = max(least, std * max(0.6 / count, 6 / count**2))
         knee = min(first, std * min(4 * math.sqrt(count / 5), 16.0))
         above = min(max(1, round(count / 10)), count - 1) if knee < first else 0
         if last >= knee:
             last, above = min(last, first / 2), 0
         below = _even(knee if above else first, last, count - above)
-        levels = torch.cat([_even(first, knee, above + 1)[:-1], below])
-        times = process.time(torch.atan(levels.exp()))
+        logs = torch.cat([_even(first, knee, above + 1)[:-1], below])
+        times = process.time(torch.atan(logs.exp()))
         times[0] = start
         return times

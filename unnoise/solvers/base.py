@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.broadcast import check_batch
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Distribution, Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
@@ -90,14 +90,7 @@ class Solver(ABC):
 
     @abstractmethod
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         """One step from ``leg.t`` to ``leg.s``; pure.
 
@@ -210,14 +203,7 @@ class OneStep(Solver):
 
     @final
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         keep, pull, lower, coef = leg.numbers
         belief: Normal = denoiser(x, leg.t, cond)
@@ -231,7 +217,7 @@ def trajectory(
     denoiser: Any,
     x: Tensor,
     times: Tensor,
-    cond: Condition | None = None,
+    cond: Given = None,
     noise: Noise | None = None,
     data: Moments | None = None,
     legs: Sequence[Leg] | None = None,
@@ -273,7 +259,7 @@ def integrate(
     denoiser: Any,
     x: Tensor,
     times: Tensor,
-    cond: Condition | None = None,
+    cond: Given = None,
     noise: Noise | None = None,
     data: Moments | None = None,
     *,

@@ -9,7 +9,7 @@ from torch import Tensor
 from unnoise.catalogue.ranges import Positive, Steps
 from unnoise.catalogue.registry import register
 from unnoise.core.broadcast import match
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import NumbersError
 from unnoise.core.noise import Noise
 from unnoise.processes import SDE
@@ -91,7 +91,7 @@ class DormandPrince(Solver):
         x: Tensor,
         leg: Leg,
         *,
-        cond: Condition | None,
+        cond: Given,
         noise: Noise,
         memory: Tensor | None = None,
     ) -> Moved:
@@ -107,7 +107,7 @@ class DormandPrince(Solver):
         return Moved(x, None, size)
 
     def _follow(
-        self, denoiser: Any, x: Tensor, ends: Ends, size: Tensor, cond: Condition | None
+        self, denoiser: Any, x: Tensor, ends: Ends, size: Tensor, cond: Given
     ) -> tuple[Tensor, Tensor]:
         """From one end to the other; the state there and the size of each sample's next step."""
         y = x / ends.length
@@ -136,13 +136,7 @@ class DormandPrince(Solver):
         )
 
     def _attempt(
-        self,
-        denoiser: Any,
-        y: Tensor,
-        angle: Tensor,
-        step: Tensor,
-        slope: Tensor,
-        cond: Condition | None,
+        self, denoiser: Any, y: Tensor, angle: Tensor, step: Tensor, slope: Tensor, cond: Given
     ) -> Tried:
         h = match(step, y).to(y)
         slopes = [slope]
@@ -155,9 +149,7 @@ class DormandPrince(Solver):
         norm = (error / allowed).double().square().flatten(1).mean(1).sqrt().cpu()
         return Tried(at, slopes[-1], norm)
 
-    def _slope(
-        self, denoiser: Any, y: Tensor, angle: Tensor, cond: Condition | None
-    ) -> tuple[Tensor, Any]:
+    def _slope(self, denoiser: Any, y: Tensor, angle: Tensor, cond: Given) -> tuple[Tensor, Any]:
         time = denoiser.process.time(angle)
         length, _ = denoiser.process.coordinate(time)
         return denoiser.turn(y * match(length, y).to(y), time, cond)

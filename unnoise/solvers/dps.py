@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.ranges import Positive
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.operators import Operator
 from unnoise.processes import GaussianProcess
@@ -43,14 +43,7 @@ class DPS(Solver):
         return [self.solver.plan(process, times[i : i + 2], data)[0] for i in range(len(times) - 1)]
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         known, rest = apart(cond, x)
         with torch.enable_grad():

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, final
 from torch import Tensor
 
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.processes import SDE
 from unnoise.processes.base import Local
@@ -37,14 +37,7 @@ class EulerMaruyama(Solver):
         return list(zip((-times.diff()).tolist(), process.local(times[:-1]), strict=True))
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         size, here = leg.numbers
         z = noise.normal(x) if leg.s > 0 else None

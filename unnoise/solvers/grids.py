@@ -38,7 +38,7 @@ class Grid(ABC):
         """
 
 
-def _levels(process: GaussianProcess, start: float) -> tuple[float, float]:
+def levels(process: GaussianProcess, start: float) -> tuple[float, float]:
     """sigma / alpha at the first time where alpha is positive, and at t_min."""
     process.check()
     ends = torch.tensor([min(start, process.t_max), process.t_min], dtype=torch.float64)
@@ -65,7 +65,7 @@ class LogSNRGrid(Grid):
     """Time grid with even steps of the log signal-to-noise ratio (log SNR)."""
 
     def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
-        first, last = _levels(process, start)
+        first, last = levels(process, start)
         steps = torch.linspace(math.log(first), math.log(last), count, dtype=torch.float64)
         return _pinned(process.time(torch.atan(steps.exp())), start, process.t_min)
 
@@ -102,7 +102,7 @@ class KarrasGrid(Grid):
     sigma_min: Positive | None = None
 
     def times(self, process: Any, start: float, count: int, data: Moments | None) -> Tensor:
-        first, last = _levels(process, start)
+        first, last = levels(process, start)
         end = process.t_min
         if self.sigma_min is not None:
             last = max(last, self.sigma_min)

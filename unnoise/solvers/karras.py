@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import NotNegative, Positive
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
@@ -77,14 +77,7 @@ class Churned(Solver):
         return rows
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         keep, spread, inner = leg.numbers
         if spread:

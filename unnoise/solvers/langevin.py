@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws, Positive
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
@@ -34,14 +34,7 @@ class Corrector(ABC):
 
     @abstractmethod
     def correct(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        t: Tensor,
-        numbers: Any,
-        *,
-        cond: Condition | None,
-        noise: Noise,
+        self, denoiser: Any, x: Tensor, t: Tensor, numbers: Any, *, cond: Given, noise: Noise
     ) -> Tensor:
         """Correct states at time ``t``, shape (B, *event); ``numbers`` are those of this time."""
 
@@ -108,14 +101,7 @@ class Langevin(Corrector):
         return (2 * (self.snr * process.scales(times[:-1])[1]) ** 2).tolist()
 
     def correct(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        t: Tensor,
-        numbers: float,
-        *,
-        cond: Condition | None,
-        noise: Noise,
+        self, denoiser: Any, x: Tensor, t: Tensor, numbers: float, *, cond: Given, noise: Noise
     ) -> Tensor:
         walk = langevin(lambda x: denoiser.score(x, t, cond), x, numbers, self.repeats, noise)
         for state in walk:
@@ -153,14 +139,7 @@ class LangevinPaper(Corrector):
         return (kept**2).tolist()
 
     def correct(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        t: Tensor,
-        numbers: float,
-        *,
-        cond: Condition | None,
-        noise: Noise,
+        self, denoiser: Any, x: Tensor, t: Tensor, numbers: float, *, cond: Given, noise: Noise
     ) -> Tensor:
         for i in range(self.repeats):
             score, z = denoiser.score(x, t, cond), noise.child(i).normal(x)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
@@ -98,7 +98,7 @@ class Multistep(Solver, ABC):
         x: Tensor,
         leg: Leg,
         *,
-        cond: Condition | None,
+        cond: Given,
         noise: Noise,
         memory: Remembered | None = None,
     ) -> Moved:

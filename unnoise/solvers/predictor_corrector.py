@@ -7,7 +7,7 @@ from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws, Positive
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.processes import GaussianProcess
 from unnoise.solvers.base import Leg, Moved, Solver
@@ -37,14 +37,7 @@ class Stay(Solver):
         return (scale[1:] / scale[:-1]).tolist()
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         return Moved(x * leg.numbers, None) if leg.s > 0 else Moved(*denoiser.land(x, leg.t, cond))
 
@@ -89,14 +82,7 @@ class PredictorCorrector(Solver):
         ]
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         numbers: Pair = leg.numbers
         x = self.corrector.correct(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, final
 from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Condition, Given
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
 from unnoise.operators import Projection
@@ -67,14 +67,7 @@ class Replacing(Solver):
         return rows
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         numbers: Imposed = leg.numbers
         known, rest = apart(cond, x)
@@ -114,21 +107,14 @@ class Settled(Solver):
         return self.solver.plan(process, times, data)
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         known, _ = apart(cond, x)
         moved = self.solver.step(denoiser, x, leg.numbers, cond=cond, noise=noise, memory=memory)
         return moved if leg.s > 0 else moved._replace(x=self.operator.impose(moved.x, known))
 
 
-def apart(cond: Condition | None, x: Tensor) -> tuple[Tensor, Condition]:
+def apart(cond: Given, x: Tensor) -> tuple[Tensor, Condition]:
     """Split a condition into the measurement and the rest."""
     if cond is None or cond.measured is None:
         raise InputError("nothing was measured; give Condition(measured=...).")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.registry import register
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.noise import Noise
 from unnoise.processes import SDE
 from unnoise.solvers.base import Leg, Moved, Solver
@@ -76,14 +76,7 @@ class RungeKutta(Solver, ABC):
 
     @final
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         if leg.s == 0:
             return Moved(*denoiser.land(x, leg.t, cond))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.ranges import Draws
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
@@ -53,14 +53,7 @@ class TDS(Solver):
         return process.bridges(times)
 
     def step(
-        self,
-        denoiser: Any,
-        x: Tensor,
-        leg: Leg,
-        *,
-        cond: Condition | None,
-        noise: Noise,
-        memory: Any = None,
+        self, denoiser: Any, x: Tensor, leg: Leg, *, cond: Given, noise: Noise, memory: Any = None
     ) -> Moved:
         if not isinstance(denoiser, Tilted):
             raise InputError(
@@ -99,9 +92,7 @@ class TDS(Solver):
         return Swarm(others, even)
 
 
-def _weigh(
-    denoiser: Tilted, swarm: Swarm, t: Tensor, cond: Condition | None
-) -> tuple[Tilt, Tensor]:
+def _weigh(denoiser: Tilted, swarm: Swarm, t: Tensor, cond: Given) -> tuple[Tilt, Tensor]:
     """Beliefs of all particles, (B K, *event), and what is known of their weights, (B, K)."""
     rows, count = swarm.log_weight.shape
     every = torch.arange(rows, device=swarm.x.device).repeat_interleave(count)

@@ -80,10 +80,7 @@ def assemble(
 
     Arguments:
         source: name of a shipped recipe, path of a .toml file, tables, or a Recipe's source.
-        changes: values by dotted name; they win.
-        plugins: the user's Python files.
-        fork: a run or model file whose weights to start from.
-        device: "cpu", "cuda" ...; None takes a GPU where there is one.
+        changes, plugins, fork, device: as of ``train``; changes win.
         quick: a tenth of the steps.
         data: in place of the recipe's own: a path, or whatever ``as_dataset`` takes.
 

@@ -5,7 +5,7 @@ from typing import NamedTuple, cast, final
 import torch
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser
@@ -30,7 +30,7 @@ class GaussianBelief(GaussianDenoiser):
         self.process = process
         self.mean, self.spread, self.sure = mean, spread, sure
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         alpha, sigma = self.process.scales(t, x)
         total = alpha**2 * self.spread**2 + sigma**2
         mean = self.mean + alpha * self.spread**2 / total * (x - alpha * self.mean)
@@ -62,7 +62,7 @@ class Counted(GaussianDenoiser):
         self.process = inner.process if process is None else cast(GaussianProcess, process)
         self.calls = 0
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         self.calls += 1
         return self.inner(x, t, cond)
 

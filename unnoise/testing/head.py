@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unnoise.core.broadcast import match
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.denoisers import Head, NetworkDenoiser
 from unnoise.networks.base import Network
 from unnoise.processes import GaussianProcess
@@ -26,7 +26,7 @@ class Oracle(Network):
         self.answer = answer
         self.seen: list[Tensor] = []
 
-    def compute(self, x: Tensor, clock: Tensor, cond: Condition | None) -> Tensor:
+    def compute(self, x: Tensor, clock: Tensor, cond: Given) -> Tensor:
         self.seen += [x, clock]
         return self.answer
 

@@ -9,7 +9,7 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Condition, Given
 from unnoise.core.noise import Noise
 from unnoise.networks import ClassifierNetwork, Network, null_condition
 from unnoise.testing.compare import draw, refusal
@@ -141,7 +141,7 @@ class ClockedContract(ABC):
         assert float((rough - exact).norm() / exact.norm()) < 0.05
 
 
-def _in_type(cond: Condition | None, x: Tensor) -> Condition | None:
+def _in_type(cond: Given, x: Tensor) -> Given:
     """A condition whose values along the event and vectors are of the events' type."""
     if cond is None:
         return None
@@ -149,7 +149,7 @@ def _in_type(cond: Condition | None, x: Tensor) -> Condition | None:
     return replace(cond, local=local, vector=vector)
 
 
-def conditions_for(network: Network, rows: int, seed: int = 0) -> Condition | None:
+def conditions_for(network: Network, rows: int, seed: int = 0) -> Given:
     """A condition of every slot that a network reads, kept; other seeds give other values."""
     cond = null_condition(network, rows)
     if cond is None:

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.noise import Noise
 from unnoise.denoisers import GaussianDenoiser, Mixture
@@ -17,27 +17,24 @@ from unnoise.objectives import Objective
 from unnoise.processes import GaussianProcess
 from unnoise.testing.compare import ManyProcesses
 
+Wrong = Callable[[Tensor, Tensor], Tensor]
+
 
 @final
 class Shifted(GaussianDenoiser):
     """A denoiser whose mean is wrong by ``amount`` times a function of (x, t)."""
 
-    def __init__(
-        self,
-        inner: GaussianDenoiser,
-        wrong: Callable[[Tensor, Tensor], Tensor],
-        amount: Tensor | float,
-    ) -> None:
+    def __init__(self, inner: GaussianDenoiser, wrong: Wrong, amount: Tensor | float) -> None:
         super().__init__()
         self.inner, self.wrong, self.amount = inner, wrong, amount
         self.process = inner.process
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         belief = self.inner(x, t, cond)
         return replace(belief, mean=belief.mean + self.amount * self.wrong(x, t))
 
 
-WRONGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+WRONGS: dict[str, Wrong] = {
     "shifted": lambda x, t: torch.ones_like(x),
     "scaled": lambda x, t: torch.tanh(x),
     "curved": lambda x, t: torch.cos(3 * x),

@@ -88,10 +88,8 @@ class LossScale:
 
 def bad_weight(model: nn.Module) -> str | None:
     """Name of the first weight that holds NaN or infinity; None if all are finite."""
-    for name, weight in model.named_parameters():
-        if not bool(torch.isfinite(whole(weight)).all()):
-            return name
-    return None
+    weights = model.named_parameters()
+    return next((name for name, w in weights if not bool(whole(w).isfinite().all())), None)
 
 
 def culprit(model: nn.Module, x: Tensor, again: Callable[[], object]) -> str:

@@ -76,7 +76,10 @@ def read_average(
 
 def _of_half_life(run: Path, half_life: float) -> dict[str, Tensor]:
     saved = checkpoints.read(run, lambda _: None)
-    kept = [] if saved is None else _half_lives(saved, run)
+    kept: list[float] = []
+    if saved is not None:
+        training = checked(checkpoints.Made, saved.document, str(run))["training"]
+        kept = checked(list[float], training.get("half_lives"), f"{run}, half_lives,")
     if saved is None or half_life not in kept:
         known = ", ".join(f"{h:g}" for h in kept) or "none"
         raise InputError(
@@ -136,8 +139,3 @@ def _opened(path: Path) -> tuple[list[float], dict[str, Tensor]]:
     """Widths and averages of a snapshot."""
     document, tensors = unpack(path)
     return checked(_Document, document, str(path))["widths"], tensors
-
-
-def _half_lives(saved: checkpoints.Checkpoint, run: Path) -> list[float]:
-    training = checked(checkpoints.Made, saved.document, str(run))["training"]
-    return checked(list[float], training.get("half_lives"), f"{run}, half_lives,")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.registry import spec
-from unnoise.core.condition import Condition
+from unnoise.core.condition import Given
 from unnoise.core.distributions import Normal
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
@@ -80,7 +80,7 @@ class Unconditional(GaussianDenoiser):
         check_branches(model, Constant(1.0), hidden=model.network.reads != frozenset())
         self.process, self.model = model.process, model
 
-    def forward(self, x: Tensor, t: Tensor, cond: Condition | None = None) -> Normal:
+    def forward(self, x: Tensor, t: Tensor, cond: Given = None) -> Normal:
         return self.model.denoiser(x, t, null_condition(self.model.network, len(x)))
 
 

@@ -56,9 +56,8 @@ class Diagnostics(View):
         low, high = prior_mismatch(process, data.info.moments())
         log_density, span = line_density(data, process)
         kernels = kernel_gaussianity(log_density, BETAS, span)
-        few, some = min(self.coded, count), None
-        if cond is not None:
-            some = cond[torch.arange(few)]
+        few = min(self.coded, count)
+        some = None if cond is None else cond[:few]
         trips: list[Line] = []
         solvers: tuple[tuple[str, Solver], ...] = (("Euler", Euler()), ("Heun", Heun()))
         for name, solver in solvers:
