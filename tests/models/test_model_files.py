@@ -272,7 +272,7 @@ def test_a_plugin_is_loaded_only_when_named(tmp_path: Path, forget: Any):
     forget()
     with pytest.raises(InputError, match=r"'plugged': no such network") as caught:
         load(path)
-    assert "mine.py" in str(caught.value) and "--plugin" in str(caught.value)
+    assert "mine.py" in str(caught.value) and "plugins=" in str(caught.value)
     assert "\n" not in str(caught.value)
     found = load(path, plugins=(plugin,))
     assert torch.equal(found.sample(3, steps=3), first)

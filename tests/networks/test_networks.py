@@ -58,7 +58,7 @@ class TestMLPOfPoints(NetworkContract):
         return MLP((2,), width=32, depth=1)
 
 
-@pytest.mark.parametrize("kind", names("network"))
+@pytest.mark.parametrize("kind", sorted({*names("network")} - {"foreign"}))
 def test_seeds_differ(kind: str):
     one, other = make("network", kind), type(make("network", kind))(shape=(1, 8, 8), seed=1)
     first, second = (next(p for p in each.parameters() if p.ndim > 1) for each in (one, other))

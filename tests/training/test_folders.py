@@ -35,7 +35,7 @@ def test_files_of_the_users_stay(tmp_path):
 
 
 def test_nothing_is_no_run(tmp_path):
-    with pytest.raises(InputError, match="leave --resume out"):
+    with pytest.raises(InputError, match="leave resume=True out"):
         train(TINY, tmp_path / "typo", resume=True)
     assert not (tmp_path / "typo").exists()
     with pytest.raises(InputError, match="nothing to resume without a folder"):

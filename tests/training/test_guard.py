@@ -45,7 +45,7 @@ def test_nan_stops_the_run_and_names_the_saved_step(tmp_path: Path):
     text = str(caught.value)
     assert caught.value.exit_code == 4 and "\n" not in text
     assert "became NaN or infinite at step 14" in text and "state of step 10 is saved" in text
-    assert "--set training.lr=0.0003" in text
+    assert "Try lr=0.0003" in text
     assert all(torch.isfinite(w).all() for w in load(tmp_path).parameters())
 
 

@@ -81,7 +81,7 @@ def script(out: Path) -> None:
     try:
         go(out)
     except InputError as error:
-        if "--resume" not in str(error) or "leave --resume out" in str(error):
+        if "resume=True" not in str(error) or "leave resume=True out" in str(error):
             raise
         go(out, resume=True)
 

@@ -288,7 +288,7 @@ def test_changed_settings_are_named(
     before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
     with pytest.raises(InputError) as caught:
         run(out, resume=True, **change)
-    assert sentence in str(caught.value) and "--fork" in str(caught.value)
+    assert sentence in str(caught.value) and "fork=" in str(caught.value)
     assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
 
 

@@ -52,7 +52,9 @@ class Prepared:
         """Its data and its model, in a line."""
         info, model = self.data.info, self.tables["model"]
         kinds = [f"{k} {model[k]['kind']}" for k in ("network", "process", "head") if k in model]
-        classes = "" if info.labels is None else f", {info.labels.told(60)}"
+        # Of a source of the user's own the line before has said the classes.
+        labels = None if self.data.told else info.labels
+        classes = "" if labels is None else f", {labels.told(60)}"
         what = f"{info.count:,} of shape {info.shape}{classes}"
         return line_within(f"data {info.name}: {what}; {model['kind']}: {', '.join(kinds)}")
 
