@@ -110,6 +110,32 @@ def test_bytes_are_levels():
     assert colour.info.shape == (3, 4, 4) and torch.equal(colour[:].x[:, :1], wanted[:].x)
 
 
+def test_events_as_plain_numbers():
+    """Lists of numbers are events, tuples (values, label) pairs; one image with no label is one."""
+    wanted = TensorDataset("data", X)[:].x
+    for brought in (X.tolist(), [tuple(row) for row in X.tolist()]):
+        assert torch.allclose(as_dataset(brought)[:].x, wanted, atol=1e-6)
+    pairs = as_dataset([(row, i % 2) for i, row in enumerate(X.tolist())])
+    assert pairs.info.classes == 2 and pairs.info.shape == (3,)
+    deep = X.reshape(12, 1, 2, 3)
+    assert as_dataset(deep.tolist()).info.shape == (1, 2, 3)
+    assert as_dataset([(image, None) for image in deep]).info.shape == (1, 2, 3)
+    assert as_dataset(X.bfloat16()).info.levels is None
+
+
+def test_items_by_the_rules_of_arrays_and_files():
+    """Channels last, no channel; of 16 bits 65535 is white, what is transparent shows white."""
+    colour = BYTES[:, 0, :, :, None].repeat(1, 1, 1, 3).numpy()
+    assert as_dataset(list(colour)).info.shape == (3, 4, 4)
+    assert as_dataset(list(BYTES[:, 0].numpy())).info.shape == (1, 4, 4)
+    deep = Image.fromarray(np.array([[0, 32768], [65535, 257]], dtype=np.uint16))
+    found = as_dataset([deep, deep.rotate(90)])
+    assert found.info.to_stored(found[:1].x).flatten().tolist() == [0, 128, 255, 1]
+    clear = Image.new("RGBA", (2, 2), (9, 9, 9, 0))
+    found = as_dataset([clear, Image.new("RGB", (2, 2))])
+    assert found.info.to_stored(found[:1].x).unique().tolist() == [255]
+
+
 def test_read_once_and_then_by_number():
     source = MapStyle(lambda i: (X[i], int(LABEL[i])))
     data = as_dataset(source)
@@ -162,6 +188,15 @@ def endless() -> Iterator[Tensor]:
         X[:, 0],
         X * 1j,
         (X, LABEL[:5]),
+        ((X, LABEL), (X, LABEL)),
+        torch_data.TensorDataset(X[:, 0], LABEL),
+        [(X[0], 1, 2), (X[1], 1, 2)],
+        [X[0], BYTES[0, 0, 0, :3]],
+        [Image.fromarray(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4))] * 3,
+        torch.tensor(3.0),
+        MapStyle(lambda i: [][i]),
+        MapStyle(lambda i: ()),
+        TensorDataset,
         (X, LABEL / 7),
         ["a", "b"],
         [X[0], X[1][:2]],

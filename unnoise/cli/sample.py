@@ -11,7 +11,11 @@ from unnoise.cli.options import GRID, RUN, SEED, Machine, Voice, Walk, inside
 def sample(
     run: str = RUN,
     n: int = Option(64, "-n", "--n", help="How many samples.", min=1),
-    label: str | None = Option(None, help="Class of all, by number or name; absent: all in turn."),
+    label: str | None = Option(
+        None,
+        help="Class of all, by number or name; uniform: all in turn, as on sheets and films where "
+        "it is absent; elsewhere absent: by the data's frequencies.",
+    ),
     *,
     walk: Walk,
     grid: str | None = GRID,

@@ -1,6 +1,7 @@
 """Data as a user has it: tensors, arrays, torch's data sets and loaders, tables, a path."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, cast, final
 
@@ -9,9 +10,10 @@ import torch
 from torch import Tensor
 
 from unnoise.catalogue.registry import build
-from unnoise.core.errors import InputError, short
+from unnoise.core.errors import InputError, short, within
 from unnoise.data.base import Dataset
 from unnoise.data.numbers import class_numbers, plain
+from unnoise.data.pictures.decode import pixels_of
 from unnoise.data.places import data_table
 from unnoise.data.stored import StoredDataset, TensorDataset, describe
 
@@ -22,6 +24,9 @@ _ACCEPTED = (
     "a tensor, a numpy array, a pair (x, label), a torch Dataset or DataLoader, batches, a path, "
     "or data of unnoise"
 )
+
+
+_FEW = "a tensor, an array, a pair (x, label) or a torch Dataset"
 
 
 def as_dataset(data: Any, name: str = "data") -> Dataset:
@@ -42,24 +47,42 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
     """
     if isinstance(data, Dataset):
         return data
-    if data is None or isinstance(data, Mapping | bytes | bytearray):
-        raise InputError(f"data = {short(data, 40)}: give {_ACCEPTED}.")
     if isinstance(data, str | Path):
         return build("dataset", data_table(str(data)), "data")
+    if data is None or isinstance(data, Mapping | bytes | bytearray | type):
+        raise InputError(f"data = {short(data, 40)}: give {_ACCEPTED}.")
+    try:
+        return _taken(data, name)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # what others wrote raises whatever it likes
+        reason = within(" ".join(f"{type(error).__name__}: {error}".split()), 80)
+        kind = type(data).__name__
+        raise InputError(f"data: a {kind} that cannot be read ({reason}); give {_FEW}.") from error
+
+
+def _taken(data: Any, name: str) -> Dataset:
+    """``as_dataset`` of what is no data set of ours and no path."""
     if isinstance(data, Tensor | np.ndarray):
         return TensorDataset(name, _events(data, name))
-    if _is_pair(data):
-        return TensorDataset(name, _events(data[0], name), data[1])
-    whole = getattr(data, "tensors", None)
-    if isinstance(whole, tuple) and 1 <= len(cast(tuple[Any, ...], whole)) <= 2:
-        return as_dataset(whole[0] if len(whole) == 1 else whole, name)  # torch's TensorDataset
-    loader = isinstance(data, torch.utils.data.DataLoader)
+    whole = getattr(data, "tensors", None)  # of torch's TensorDataset
+    given: Any = whole if isinstance(whole, tuple) else data
+    if _is_pair(given):
+        return TensorDataset(name, _events(given[0], name), given[1])
+    if isinstance(whole, tuple) and len(cast(tuple[Any, ...], whole)) == 1:
+        return TensorDataset(name, _events(given[0], name))
+    if isinstance(given, tuple) and all(map(_is_pair, cast(tuple[Any, ...], given))):
+        raise InputError(
+            "data: several pairs (x, label), such as train and test; give one of them."
+        )
+    if isinstance(data, torch.utils.data.DataLoader):
+        return _from_batches(data, name)
     if hasattr(data, "__getitem__") and hasattr(data, "__len__"):
         if _holds_batches(data):
             return _from_batches(data, name)
         return MapDataset(data, name)
-    if loader or isinstance(data, Iterable):
-        return _from_batches(data, name)
+    if isinstance(data, Iterable):
+        return _from_batches(cast(Iterable[Any], data), name)
     raise InputError(f"data = {short(data, 40)}: give {_ACCEPTED}.")
 
 
@@ -68,15 +91,14 @@ def _is_pair(data: Any) -> bool:
     if not isinstance(data, tuple | list) or len(cast(Sequence[Any], data)) != 2:
         return False
     x, label = cast(Sequence[Any], data)
-    many = isinstance(x, Tensor | np.ndarray) and x.ndim > 1
-    return many and (label is None or (hasattr(label, "__len__") and len(label) == len(x)))
+    many = isinstance(x, Tensor | np.ndarray) and x.ndim > 0
+    return many and hasattr(label, "__len__") and len(label) == len(x) and np.ndim(label) == 1
 
 
 def _holds_batches(data: Any) -> bool:
     """Whether a list holds batches: pairs of arrays, each with an axis of examples."""
-    return (
-        isinstance(data, list | tuple) and len(cast(Sequence[Any], data)) > 0 and _is_pair(data[0])
-    )
+    first: Any = cast(Sequence[Any], data)[0] if isinstance(data, list | tuple) and data else None
+    return _is_pair(first) and first[0].ndim > 1
 
 
 def _events(values: Any, name: str) -> Tensor:
@@ -105,25 +127,39 @@ def parts_of(item: Any) -> tuple[Any, Any]:
                 f"data: an item has {short(known, 60)}; call its values {_EVENTS[0]!r}."
             )
         return found, label
-    if isinstance(item, tuple | list):
+    if isinstance(item, tuple | list) and not _is_numbers(item):
         values = cast(Sequence[Any], item)
+        if not 1 <= len(values) <= 2:
+            raise InputError(f"data: an item of {len(values)} parts; give x or (x, label).")
         return values[0], values[1] if len(values) > 1 else None
     return item, None
 
 
+def _is_numbers(item: Any) -> bool:
+    """Whether an item is an event as plain numbers: a list of them, however deep, or a tuple."""
+    values = cast(Sequence[Any], item)
+    if not values or all(isinstance(value, Real) for value in values):
+        return len(values) > 0
+    return isinstance(item, list) and all(isinstance(v, list) and _is_numbers(v) for v in values)
+
+
 def _one(value: Any, number: int) -> Tensor:
-    """The values of one example: a tensor, an array, or a Pillow image."""
+    """The values of one example: a tensor, an array, numbers, or a Pillow image."""
     if hasattr(value, "convert") and hasattr(value, "mode"):
-        grey = value.mode in ("1", "L")
-        pixels = np.array(value.convert("L" if grey else "RGB"))
-        value = pixels[None] if grey else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        grey = value.mode in ("1", "L") or value.mode.startswith("I;16")
+        value = pixels_of(value, 1 if grey else 3, f"data: item {number}")
     try:
         found = plain(value if isinstance(value, Tensor) else np.asarray(value), f"item {number}")
     except (TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(
             f"data: item {number} is a {type(value).__name__}; give numbers."
         ) from error
-    return found.reshape(1) if found.ndim == 0 else found
+    if found.ndim == 0:
+        return found.reshape(1)
+    # By the rule of whole arrays, of which this is one row.
+    return _events(found[None], "data")[0]
 
 
 @final
@@ -145,11 +181,23 @@ class Items:
 
     def read(self, number: int) -> tuple[Tensor, Any]:
         """Values and label of one example."""
-        value, label = parts_of(self.source[number])
+        try:
+            item = self.source[number]
+        except Exception as error:  # what others wrote raises whatever it likes
+            reason = within(" ".join(f"{type(error).__name__}: {error}".split()), 90)
+            raise InputError(f"data: item {number} cannot be read: {reason}.") from error
+        value, label = parts_of(item)
         found = _one(value, number)
         if found.shape != self.shape[1:]:
             raise InputError(
                 f"data: item {number} has shape {tuple(found.shape)}, item 0 {self.shape[1:]}; "
+                "make all alike."
+            )
+        if found.dtype != self.dtype and not (
+            found.is_floating_point() and self.dtype.is_floating_point
+        ):
+            raise InputError(
+                f"data: item {number} holds {str(found.dtype)[6:]}, item 0 {str(self.dtype)[6:]}; "
                 "make all alike."
             )
         return found.to(self.dtype), label
@@ -252,8 +300,8 @@ def _from_batches(batches: Iterable[Any], name: str) -> TensorDataset:
             labels.append(class_numbers(label, name))
     if not values:
         raise InputError(f"data {short(name)} is empty; it cannot be trained on.")
-    if {value.shape[1:] for value in values} != {values[0].shape[1:]}:
-        raise InputError(f"data {short(name)}: batches differ in the shape of their events.")
+    if len({(value.shape[1:], value.dtype) for value in values}) > 1:
+        raise InputError(f"data {short(name)}: batches differ in the shape or type of events.")
     if labels and sum(map(len, labels)) != sum(map(len, values)):
         raise InputError(f"data {short(name)}: some batches have labels and some have none.")
     return TensorDataset(name, torch.cat(values), torch.cat(labels) if labels else None)

@@ -1,6 +1,5 @@
 """Data in the modelled values of another space: what a trained model is asked about."""
 
-import copy
 from dataclasses import replace
 from typing import final
 
@@ -81,21 +80,23 @@ def as_modelled(data: Dataset, like: DataInfo | None) -> Dataset:
     """
     if like is None:
         return data
-    found, names = _in_map(data, like), data.info.class_names
+    found, names = in_map(data, like), data.info.class_names
     named = names is not None and like.class_names is not None
     return Relabelled(found, like) if named and names != like.class_names else found
 
 
-def _in_map(data: Dataset, like: DataInfo) -> Dataset:
+def in_map(data: Dataset, like: DataInfo | None) -> Dataset:
     """The data in the affine map of ``like``; with levels there is one map, and it stays."""
     info = data.info
-    if info.levels is not None or like.levels is not None:
+    if like is None or info.levels is not None or like.levels is not None:
         return data
     same = (info.offset, info.scale) == (like.offset, like.scale)
     if same or info.shape != like.shape:
         return data
     if isinstance(data, StoredDataset):  # its stored values are at hand
-        found = copy.copy(data)
+        # Not copy.copy: what has a recipe would be read anew.
+        found = object.__new__(type(data))
+        vars(found).update(vars(data))
         found.info = _moved(info, like)
         return found
     return Remodelled(data, like)

@@ -139,8 +139,9 @@ def elbo(
 
 def _error_of_one(terms: Tensor) -> Tensor:
     """Standard error of the sum of independent terms (B, T) whose means change little from one to
-    the next, shape (B,): half of each squared difference is a variance."""
+    the next, shape (B,): half of each squared difference is a variance. The first term, the
+    decoder's, is like none, and takes the variance of its neighbours."""
     count = terms.shape[1]
-    if count < 2:
+    if count < 3:
         return torch.full_like(terms[:, 0], math.inf)
-    return (terms.diff(dim=1).square().sum(1) / 2 * count / (count - 1)).sqrt()
+    return (terms[:, 1:].diff(dim=1).square().sum(1) / 2 * count / (count - 2)).sqrt()

@@ -96,6 +96,8 @@ class Foreign(Network):
         try:
             found: Any = self.module(x, clock.to(x.dtype), *told)
         except IndexError as error:
+            if "label" not in self.reads or "out of range in self" not in str(error):
+                raise
             raise InputError(
                 f"{self._called} was called with label {self.classes}, which stands for a hidden "
                 "one: give its embedding classes + 1 rows, or train with label_dropout = 0."

@@ -191,8 +191,8 @@ class Labels:
         return name if name == str(number) else f"{name!r} ({number})"
 
     def shares_of(self, n: int) -> Tensor:
-        """Classes of ``n`` examples in proportion to the counts, by largest remainder, sorted;
-        where nobody counted, as even as can be.
+        """Classes of ``n`` examples in proportion to the counts, by largest remainder,
+        evenly mixed; where nobody counted, as even as can be.
 
         Returns:
             Shape (n,), int64.
@@ -202,7 +202,11 @@ class Labels:
         each = exact.floor()
         rest = n - int(each.sum())
         each[(exact - each).argsort(descending=True, stable=True)[:rest]] += 1
-        return torch.arange(self.classes).repeat_interleave(each.long())
+        label = torch.arange(self.classes).repeat_interleave(each.long())
+        # Member j of the m of a class stands at (j + 1/2) / m of the way, so that any first few
+        # have about the whole's proportions.
+        member = torch.arange(n) - (each.cumsum(0) - each)[label]
+        return label[((member + 0.5) / each[label]).argsort(stable=True)]
 
     def told(self, most: int = 80) -> str:
         """The classes in words of about ``most`` letters: "2 classes: cat 70, dog 36"."""

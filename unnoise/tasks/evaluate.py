@@ -9,7 +9,7 @@ from unnoise.catalogue.registry import build, written
 from unnoise.core.condition import Condition
 from unnoise.core.errors import InputError
 from unnoise.core.noise import Noise
-from unnoise.data import Dataset
+from unnoise.data import as_dataset
 from unnoise.data.modelled import as_modelled
 from unnoise.denoisers import Guidance
 from unnoise.evaluation import Evaluation
@@ -30,8 +30,8 @@ def evaluate(
     settings: Evaluation | None = None,
     *,
     cache: Path | None = None,
-    train: Dataset | None = None,
-    held_out: Dataset | None = None,
+    train: Any = None,
+    held_out: Any = None,
     progress: bool | None = None,
     **how: Any,
 ) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def evaluate(
         model: a trained model that draws.
         settings: the [evaluation] table.
         cache: folder to keep the trained judge in.
-        train, held_out: data sets; the model's own when absent.
+        train, held_out: data, as ``fit`` takes it; the model's own when absent.
         progress: whether a line shows how far it is, as of ``unnoise.progress``.
         how: arguments of its ``sample`` (guidance, guide, solver, steps, grid).
 
@@ -49,6 +49,8 @@ def evaluate(
         Figures by name, ready for metrics.json; of several processes only number 0 has all.
     """
     settings = Evaluation() if settings is None else settings
+    needs(model, Draws)
+    train, held_out = (None if d is None else as_dataset(d) for d in (train, held_out))
     train = own_data(model, "train") if train is None else as_modelled(train, model.info)
     held_out = own_data(model, "test") if held_out is None else as_modelled(held_out, model.info)
     info = train.info

@@ -15,6 +15,7 @@ import torch
 from unnoise.catalogue.weights import at_most
 from unnoise.core.errors import InputError, Interrupted, either, line_within, short, within
 from unnoise.data import Dataset, as_dataset
+from unnoise.data.modelled import in_map
 from unnoise.data.pictures.images import told
 from unnoise.data.places import data_table
 from unnoise.models import Model, load
@@ -110,8 +111,10 @@ def assemble(
     tables = recipe.tables(model, data)
     model.recipe = {k: v for k, v in tables.items() if k not in ("model", "sampling")}
     if fork is not None:
+        first = load(fork)
+        data = in_map(data, first.info)  # which its weights know
         try:
-            model.load_state_dict(load(fork).state_dict())
+            model.load_state_dict(first.state_dict())
         except RuntimeError as error:
             raise InputError(
                 f"{fork} has other weights than this recipe's model; fork with the same [model]."

@@ -137,8 +137,9 @@ def read(run: Path, warn: Callable[[str], None]) -> Checkpoint | None:
 
 def described(run: Path) -> DataInfo | None:
     """What the model of a run knows of its data; None where there is none to be read."""
-    with contextlib.suppress(InputError, OSError):
-        return info_in(*unpack(run / "model.safetensors"))
+    for folder in (*(_folder(run, step) for step in steps_of(run)), run):
+        with contextlib.suppress(InputError, OSError):
+            return info_in(*unpack(folder / "model.safetensors"))
     return None
 
 

@@ -22,7 +22,7 @@ from unnoise.core.errors import (
 )
 from unnoise.data import Dataset
 from unnoise.data.brought import as_dataset
-from unnoise.data.modelled import as_modelled
+from unnoise.data.modelled import in_map
 from unnoise.models.base import Model
 from unnoise.models.files import Kinds, check
 from unnoise.networks import LearnsClasses
@@ -85,6 +85,8 @@ def fit(
     """
     if settings is None:
         settings = cast(Training, construct(Training, changes, "training"))
+    elif not isinstance(settings, Training):
+        raise InputError(f"settings = {short(settings)}: give Training(...), or steps=3, lr=1e-3.")
     elif changes:
         raise InputError("give fit either settings or single entries, not both.")
     folder = None if out is None else Path(out)
@@ -114,13 +116,13 @@ def _device(model: Model) -> str:
 def _brought(model: Model, data: Any, resumed: Path | None) -> Dataset:
     """The user's data as a data set that fits the model, as the run that goes on modelled it."""
     found = as_dataset(data)
-    if resumed is not None:
-        found = as_modelled(found, checkpoints.described(resumed))
+    # Weights that were trained stay in the map that they know.
+    found = in_map(found, model.info if resumed is None else checkpoints.described(resumed))
+    _check(model, found)
     classes = found.info.classes
     for part in model.modules():
         if isinstance(part, LearnsClasses) and classes is not None:
             part.learn_classes(classes)
-    _check(model, found)
     return found
 
 
@@ -342,6 +344,8 @@ def _check(model: Model, data: Dataset) -> None:
             f"was made for {tuple(model.shape)}."
         )
     known, given = model.classes, data.info.classes
+    if known is None and given is None and "label" in model.reads:
+        raise InputError(f"the model reads labels; data {data.info.name!r} has none.")
     if known is not None and (given is None or given > known):
         raise InputError(
             f"the model reads {known} labels; data {data.info.name!r} has {given or 'none'}."

@@ -96,6 +96,24 @@ def read_picture(content: bytes, look: Look) -> NDArray[np.uint8]:
         raise RefusedFile(f"damaged: {reason[:120]}") from error
 
 
+def pixels_of(picture: Any, channels: int, what: str) -> NDArray[np.uint8]:
+    """Pixels of a Pillow image by the rules of files: 16 bits, transparency, palettes.
+
+    Arguments:
+        picture: a Pillow image.
+        channels: 3 for colour, 1 for grey.
+        what: it is called in the refusal.
+
+    Raises:
+        InputError: its pixels have no certain meaning in 8 bits.
+    """
+    look = Look(channels=channels)
+    try:
+        return _scaled(_eight_bits(picture, look), look)
+    except RefusedFile as error:
+        raise InputError(f"{what}: {error}.") from error
+
+
 @functools.cache
 def _pillow() -> Any:
     from PIL import Image
