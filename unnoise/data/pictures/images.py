@@ -27,7 +27,7 @@ from unnoise.data.stored import TensorDataset
 from unnoise.system.signals import held_back, stoppable
 
 _MOST_MEMORY = 4 << 30
-_BAD = "prepare --bad 0.5, train --set data.bad=0.5"
+_BAD = "--bad, --set data.bad"
 _TOLD = 3
 _LONGEST_TOLD = 80
 _TOGETHER = 64  # files that one process decodes at a time
@@ -244,10 +244,10 @@ def check_refused(kept: Decoded, most: float, where: str) -> None:
     if kept.entries and first.reason == "has no label":
         cure = f"Label them, or say labels = false or bad = 0.5 ({_BAD})."
     elif kept.entries:
-        cure = f"At most {most:.0%} may be; mend them or say bad = 0.5 ({_BAD})."
+        cure = f"At most {most:.0%} may be; mend them or say bad = .5 ({_BAD})."
     raise InputError(
         f"{within(shown(where), 40)}: {len(bad)} of {total} files are left out "
-        f"({within(first.name, 25)}: {within(first.reason, 30)}). {cure}"
+        f"({within(first.name, 22)}: {within(first.reason, 26)}). {cure}"
     )
 
 
