@@ -46,6 +46,8 @@ def yardstick() -> float:
 def ours(arm: str, seed: int, clock: Clock, steps: int, doubling: bool) -> dict[str, Any]:
     """The shipped recipe, as a user would run it."""
     import unnoise
+    from unnoise.catalogue.registry import written
+    from unnoise.denoisers import Guidance
     from unnoise.training import Ended, Event, Run
 
     clock.lap("import")
@@ -79,7 +81,7 @@ def ours(arm: str, seed: int, clock: Clock, steps: int, doubling: bool) -> dict[
         "training_steps": ended[0].step,
         "parameters": sum(p.numel() for p in model.parameters()),
         "yardstick": (before + after) / 2,
-        "guidance": model.sampling.guidance,
+        "guidance": written(Guidance, model.sampling.guidance),
         **figures(model.info.to_stored(x).flatten(1)),
     }
     if arm == "unnoise-plain":
