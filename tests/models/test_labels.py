@@ -164,3 +164,12 @@ def test_canary_shares_that_nobody_asks_for(monkeypatch: pytest.MonkeyPatch):
     )
     with pytest.raises(AssertionError):
         test_a_class_is_the_samples_own()
+
+
+def test_any_first_few_have_the_wholes_proportions():
+    """Canary: sorted by class, the first hundred are of one."""
+    known = Labels(3, None, (50, 30, 20))
+    asked = known.shares_of(300)
+    first = torch.bincount(asked[:100], minlength=3)
+    assert (first - torch.tensor([50, 30, 20])).abs().max() <= 2
+    assert torch.bincount(asked.sort().values[:100], minlength=3)[2] == 0

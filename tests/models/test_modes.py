@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.small import diffusion, pictures
+from tests.small import diffusion, fill, pictures
+from unnoise import MLP, VP, ScoreDiffusion
 from unnoise.models import Diffusion, Measurement
 from unnoise.operators import Mask
 from unnoise.system import modes
@@ -169,3 +170,18 @@ def test_nested_calls_keep_the_outer_threads():
             assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
+
+
+def test_a_score_of_an_sde_too():
+    """ScoreDiffusion stands behind the same guard."""
+    model = ScoreDiffusion(MLP((2,), width=8, depth=1), VP())
+    fill(model.score_model.network.out)  # pyright: ignore
+    x = torch.ones(3, 2) / 4
+    calls = (lambda: model.sample(3, steps=4), lambda: model.likelihood(x, steps=3).log_prob)
+    for call in calls:
+        wanted = call()
+        for mode in MODES.values():
+            with mode():
+                found = call()
+            assert torch.equal(found.clone(), wanted)
+    assert model.training

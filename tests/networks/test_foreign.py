@@ -183,3 +183,11 @@ def test_a_unet_of_diffusers():
     fit(model, digits(), steps=1, batch=4, threads=1)
     assert model.sample(2, label=3, guidance=2.0, steps=2).isfinite().all()
     assert model.log_prob(digits()[:1].x, label=3, steps=1).isfinite().all()
+
+
+def test_an_error_of_the_module_stays_its_own():
+    """Only a label beyond an embedding is explained as one."""
+    network = Foreign(Kept(lambda x: x.unsqueeze(9)), (1, 4, 4), ("label",), 3)
+    cond = Condition(label=torch.zeros(2).long())
+    with pytest.raises(IndexError, match="Dimension out of range"):
+        network(torch.ones(2, 1, 4, 4), torch.zeros(2), cond)

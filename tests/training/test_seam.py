@@ -103,3 +103,23 @@ def test_messages_speak_of_what_their_reader_wrote(tmp_path: Path):
 def test_settings_of_other_libraries(wrong: str, right: str):
     with pytest.raises(InputError, match=f"Did you mean '{right}'"):
         fit(diffusion(pictures()), pictures(), **{wrong: 1})
+
+
+def test_a_map_stays_with_the_weights(tmp_path: Path):
+    """Of a resumed run whose model file is gone, and of a second training. Canary: a new model."""
+    x = 9 * Noise(0, range(40)).normal(torch.empty(40, 2))
+    how: dict[str, Any] = {"steps": 4, "batch": 8, "threads": 1}
+    model = diffusion(points(), classes=None)
+    model.info = None
+    fit(model, TensorDataset("x", x, standardize=False), out=tmp_path / "a", **how)
+    (tmp_path / "a" / "model.safetensors").unlink()
+    again = diffusion(points(), classes=None)
+    again.info = None
+    fit(again, TensorDataset("x", x), out=tmp_path / "a", resume=True, **how)
+    assert again.info.scale == 1.0
+    fit(model, x, **how)
+    assert model.info.scale == 1.0
+    new = diffusion(points(), classes=None)
+    new.info = None
+    fit(new, x, **how)
+    assert new.info.scale != 1.0

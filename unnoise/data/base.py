@@ -270,7 +270,7 @@ def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:
     size = math.prod(shape)
     if "covariance" in tensors and not _are_finite(tensors["covariance"], (size, size)):
         return f"covariance must be finite numbers of shape {(size, size)}"
-    if wrong_map(values["offset"], values["scale"], shape[0], values.get("levels")):
+    if _wrong_map(values["offset"], values["scale"], shape[0], values.get("levels")):
         return f"offset and scale must be finite and scale not 0, not {short(values['scale'], 40)}"
     names, classes = values.get("class_names"), values.get("classes")
     for what, listed in (("class_names", names), ("class_counts", values.get("class_counts"))):
@@ -281,7 +281,7 @@ def _wrong_among(values: _Values, tensors: Mapping[str, Tensor]) -> str | None:
     return None if letters_fit(names) else f"class_names must have at most {_MOST_LETTERS} letters"
 
 
-def wrong_map(offset: Any, scale: Any, channels: int, levels: int | None) -> bool:
+def _wrong_map(offset: Any, scale: Any, channels: int, levels: int | None) -> bool:
     """Whether offset and scale are no affine map: one number each, or one for each channel."""
     many = isinstance(offset, list | tuple)
     if many != isinstance(scale, list | tuple):

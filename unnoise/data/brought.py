@@ -24,8 +24,6 @@ _ACCEPTED = (
     "a tensor, a numpy array, a pair (x, label), a torch Dataset or DataLoader, batches, a path, "
     "or data of unnoise"
 )
-
-
 _FEW = "a tensor, an array, a pair (x, label) or a torch Dataset"
 
 
@@ -56,9 +54,12 @@ def as_dataset(data: Any, name: str = "data") -> Dataset:
     except (InputError, MemoryError):
         raise
     except Exception as error:  # what others wrote raises whatever it likes
-        reason = within(" ".join(f"{type(error).__name__}: {error}".split()), 80)
-        kind = type(data).__name__
+        kind, reason = type(data).__name__, _reason(error)
         raise InputError(f"data: a {kind} that cannot be read ({reason}); give {_FEW}.") from error
+
+
+def _reason(error: Exception) -> str:
+    return within(" ".join(f"{type(error).__name__}: {error}".split()), 80)
 
 
 def _taken(data: Any, name: str) -> Dataset:
@@ -184,8 +185,7 @@ class Items:
         try:
             item = self.source[number]
         except Exception as error:  # what others wrote raises whatever it likes
-            reason = within(" ".join(f"{type(error).__name__}: {error}".split()), 90)
-            raise InputError(f"data: item {number} cannot be read: {reason}.") from error
+            raise InputError(f"data: item {number} cannot be read: {_reason(error)}.") from error
         value, label = parts_of(item)
         found = _one(value, number)
         if found.shape != self.shape[1:]:
@@ -210,7 +210,8 @@ class Items:
 class MapDataset(StoredDataset):
     """Map-style data set of others (``torch.utils.data.Dataset``, Hugging Face, a list).
 
-    Its items are read once for moments, labels and hash, and then by number as they are asked for.
+    Its items are read once for labels, moments and hash (above 4 GiB by number for the moments,
+    too), and then by number as they are asked for.
 
     Arguments:
         source: has ``len(source)`` and ``source[i]``, see ``as_dataset``.

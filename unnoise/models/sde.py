@@ -21,6 +21,7 @@ from unnoise.objectives import Loss, Objective, PathScoreMatching
 from unnoise.processes import SDE
 from unnoise.solvers import EulerMaruyama, Solver, grid, integrate
 from unnoise.solvers.grids import UniformGrid
+from unnoise.system.modes import evaluating, usable
 
 
 @final
@@ -83,13 +84,13 @@ class ScoreDiffusion(Generative):
         how = self.sampling
         network = self.score_model.network
         cond = Conditions(network, n, cond, label, 0, seed, self.labels)[torch.arange(n)]
-        noise, process = Noise(seed, range(n)), self.score_model.process
-        used: Solver = member(Solver, how.solver if solver is None else solver)
-        times = grid(process, how.steps if steps is None else steps, how.grid)
         device = next(self.parameters()).device
-        x = process.prior((n, *self.shape)).sample(noise.child("start")).to(device)
-        some = None if cond is None else cond.to(device)
-        with torch.no_grad():
+        with evaluating(self, device.type, None):
+            noise, process = Noise(seed, range(n)), self.score_model.process
+            used: Solver = member(Solver, how.solver if solver is None else solver)
+            times = grid(process, how.steps if steps is None else steps, how.grid)
+            x = process.prior((n, *self.shape)).sample(noise.child("start")).to(device)
+            some = None if cond is None else cond.to(device)
             return integrate(used, self.score_model, x, times, some, noise.child("walk"))
 
     def likelihood(
@@ -97,5 +98,7 @@ class ScoreDiffusion(Generative):
     ) -> Likelihood:
         """Log-density by the probability-flow ODE; ``how`` as in ``unnoise.log_prob``."""
         check_data(x, "the data", self.shape)
-        with torch.no_grad():
+        device = next(self.parameters()).device
+        with evaluating(self, device.type, None):
+            x = usable(x).to(device)
             return log_prob(self.score_model, x, cond, noise=Noise(seed, range(len(x))), **how)
